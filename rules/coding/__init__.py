@@ -1,0 +1,1 @@
+"""Rules about procedure, modifier and diagnosis coding."""

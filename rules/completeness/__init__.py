@@ -1,0 +1,1 @@
+"""Rules about identity and completeness of the claim."""

@@ -1,0 +1,437 @@
+"""The claim as it is judged: frozen models in the words of the 837.
+
+One shape serves the professional (837P) and the institutional (837I) claim. Nearly every field may be absent, because a
+missing field is a finding (`core-field-missing`), not an unreadable claim. What makes a claim unreadable is what leaves
+no meaning behind: bytes that are not JSON, a date that is no date, an amount that is no number, a claim without an id.
+
+Amounts and units are `Decimal`, dates are `datetime.date`; codes are upper-cased and stripped when read. Fields that
+are not known here are kept (`model_extra`) and travel on in the claim's original bytes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from datetime import date
+from decimal import Decimal
+from functools import cached_property
+from typing import Annotated, Any, Literal, NoReturn, Self
+
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, StringConstraints, ValidationError
+from pydantic_core import CoreSchema, core_schema
+
+
+class ClaimError(ValueError):
+    """What was read is not a claim.
+
+    Attributes:
+        path: JSON path of the fault, `$` for the whole.
+        problem: what is wrong there; never a value of the claim.
+        expected: what should stand there.
+        claim_id: the claim's id where it could still be read.
+    """
+
+    def __init__(self, path: str, problem: str, expected: str, claim_id: str | None = None) -> None:
+        super().__init__(f"{path}: {problem}; expected {expected}")
+        self.path = path
+        self.problem = problem
+        self.expected = expected
+        self.claim_id = claim_id
+
+
+class _IsoDate:
+    """`YYYY-MM-DD` and nothing else: pydantic alone would read a string of digits as seconds since 1970."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        text = core_schema.str_schema(pattern=r"^\d{4}-\d{2}-\d{2}$", strict=True)
+        return core_schema.json_or_python_schema(
+            core_schema.chain_schema([text, core_schema.date_schema(strict=False)]), handler(source)
+        )
+
+
+IsoDate = Annotated[date, _IsoDate]
+Text = Annotated[str, StringConstraints(max_length=1_000)]
+Code = Annotated[str, StringConstraints(to_upper=True, max_length=64)]
+# No field of an 837 has more than 18 digits; the limit also keeps numbers like 1E+999999 out of the arithmetic.
+Amount = Annotated[Decimal, Field(max_digits=18)]
+
+
+class _Part(BaseModel):
+    """What all parts of a claim have in common."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="allow", str_strip_whitespace=True)
+
+
+class Payer(_Part):
+    """The payer of this claim (loop 2010BB) and the order it stands in (2000B SBR)."""
+
+    key: Code = Field("", description="Payer key of the rule set, for example MEDICARE_FFS, AETNA, UHC_COM.")
+    name: Text = ""
+    payer_id: Code = Field("", description="Payer identifier, NM109.")
+    filing_indicator: Code = Field("", description="Claim filing indicator, SBR09, for example MB, MA, 16, CI.")
+    responsibility: Code = Field("", description="Payer responsibility, SBR01: P, S or T.")
+
+
+class Person(_Part):
+    """A dependent who is the patient (loop 2010CA)."""
+
+    last_name: Text = ""
+    first_name: Text = ""
+    birth_date: IsoDate | None = None
+    sex: Code = ""
+
+
+class Subscriber(Person):
+    """The subscriber (loop 2010BA), who is the patient unless the claim has a `patient`."""
+
+    member_number: Code = Field("", description="Member number, NM109; for Original Medicare the MBI.")
+
+
+class Provider(_Part):
+    """A provider of care in one of its roles on the claim or on a line."""
+
+    name: Text = Field("", description="Organization name, or last name of a person.")
+    first_name: Text = ""
+    entity_type: Literal["", "person", "organization"] = Field("", description="NM102: 1 person, 2 organization.")
+    npi: Code = ""
+    tax_number: Code = Field("", description="Tax number, REF EI or SY.")
+    taxonomy: Code = Field("", description="Provider taxonomy, PRV03.")
+    state: Code = ""
+
+
+class Diagnosis(_Part):
+    """One diagnosis of the claim, in the order of the HI segment."""
+
+    code: Code = Field("", description="ICD-10-CM code, with or without the dot.")
+    kind: Literal["principal", "other", "admitting", "reason_for_visit", "external_cause"] = "other"
+
+    @cached_property
+    def undotted(self) -> str:
+        """The code without its dot, which is how the tables hold it."""
+        return self.code.replace(".", "")
+
+
+class InpatientProcedure(_Part):
+    """An ICD-10-PCS procedure of an inpatient claim (HI BBR and BBQ)."""
+
+    code: Code = ""
+    procedure_date: IsoDate | None = None
+
+
+class ValueCode(_Part):
+    """A value code with its amount (HI BE)."""
+
+    code: Code = ""
+    amount: Amount | None = None
+
+
+class OccurrenceCode(_Part):
+    """An occurrence code with its date (HI BH)."""
+
+    code: Code = ""
+    occurrence_date: IsoDate | None = None
+
+
+class Note(_Part):
+    """A note (NTE)."""
+
+    qualifier: Code = ""
+    text: Annotated[str, StringConstraints(max_length=4_000)] = ""
+
+
+class Attachment(_Part):
+    """An announced attachment (PWK)."""
+
+    report_type: Code = ""
+    transmission: Code = ""
+    control_number: Text = ""
+
+
+class OtherPayer(_Part):
+    """Another payer that has dealt with the claim (loops 2320 and 2330)."""
+
+    name: Text = ""
+    payer_id: Code = ""
+    responsibility: Code = ""
+    paid_amount: Amount | None = Field(None, description="Amount paid, AMT D.")
+    paid_date: IsoDate | None = None
+
+
+class Practice(_Part):
+    """What the claim does not say but the biller knows about itself and the plan; unknown when absent."""
+
+    contractor_area: Code = Field("", description="Medicare contractor area, for example JE, JF, JJ, JM.")
+    opd_exempt: bool | None = Field(None, description="Exempt from outpatient prior authorization on the service date.")
+    participation: Literal["", "participating", "nonparticipating"] = ""
+    product: Text = Field("", description="The plan's product where a payer's rule differs by it.")
+    ambulatory_surgery_center: bool | None = Field(None, description="The biller is an ASC.")
+
+
+class CaseFacts(_Part):
+    """Clinical facts from the practice's record system. A fact that is not supplied is unknown, not false."""
+
+    ncd_late_resort: bool | None = None
+    ncd_other_therapies: bool | None = None
+    ncd_screening: bool | None = None
+    ncd_facilities: bool | None = None
+    ncd_trial_relief: bool | None = None
+    trial_done: bool | None = None
+    trial_days: Amount | None = None
+    trial_hours: Amount | None = None
+    trial_relief_pct: Amount | None = None
+    analgesic_reduction_pct: Amount | None = None
+    conservative_months: Amount | None = None
+    drug_classes: int | None = None
+    pt_weeks_last_year: Amount | None = None
+    odi_pct: Amount | None = None
+    pain_score: Amount | None = None
+    pain_months: Amount | None = None
+    psych_eval: bool | None = None
+    substance_use_active: bool | None = None
+    substance_use_untreated: bool | None = None
+    nicotine_free_weeks: Amount | None = None
+    cardiac_device: bool | None = None
+    device_mode: Literal["", "tonic", "HF", "burst", "DRG", "closed-loop", "dual"] = ""
+    device_usable: bool | None = None
+    prior_spine_surgery: bool | None = None
+    replacement: bool | None = None
+
+
+class ServiceLine(_Part):
+    """One service line (loop 2400)."""
+
+    procedure_code: Code = Field("", description="CPT or HCPCS code, SV101-2 or SV202-2.")
+    modifiers: tuple[Code, ...] = Field((), max_length=12)
+    units: Amount | None = Field(None, description="Service units, SV104 or SV205.")
+    charge_amount: Amount | None = Field(None, description="Line charge in US dollars, SV102 or SV203.")
+    place_of_service: Code = Field("", description="Place of service of the line, SV105; the claim's holds if blank.")
+    revenue_code: Code = Field("", description="Revenue code, SV201.")
+    service_date: IsoDate | None = Field(None, description="From date of the service, DTP 472.")
+    service_date_through: IsoDate | None = Field(None, description="To date of the service, if it is another.")
+    diagnosis_pointers: tuple[int, ...] = Field((), max_length=12, description="Positions in `diagnoses`, from 1.")
+    line_control_number: Text = Field("", description="Line control number, REF 6R.")
+    prior_authorization_number: Code = Field("", description="Authorization of the line, REF G1.")
+    rendering_provider: Provider | None = None
+    notes: tuple[Note, ...] = ()
+    attachments: tuple[Attachment, ...] = ()
+
+
+class Claim(_Part):
+    """A claim event: what the topic `claims.submitted` carries, one claim a record."""
+
+    claim_id: Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[\x21-\x7e]+$")] = Field(
+        description="Id of the claim event, chosen by the sender; printable ASCII without blanks, no PHI."
+    )
+    claim_type: Literal["professional", "institutional"]
+    received_date: IsoDate | None = Field(None, description="Date of receipt; the record's timestamp if absent.")
+    payer: Payer = Payer()
+    patient_control_number: Text = Field("", description="Patient control number, CLM01.")
+    total_charge_amount: Amount | None = Field(None, description="Total charge in US dollars, CLM02.")
+    place_of_service: Code = Field("", description="837P: place of service of the claim, CLM05-1.")
+    type_of_bill: Code = Field("", description="837I: type of bill, four characters, for example 0131.")
+    frequency_code: Code = Field("", description="Claim frequency, CLM05-3: 1 original, 7 replacement, 8 void.")
+    original_reference_number: Code = Field("", description="Payer claim control number of the original, REF F8.")
+    prior_authorization_number: Code = Field("", description="Authorization or tracking number, REF G1.")
+    referral_number: Code = Field("", description="Referral number, REF 9F.")
+    clearinghouse_trace_number: Text = Field("", description="Clearinghouse trace number, REF D9.")
+    statement_from_date: IsoDate | None = Field(None, description="837I: statement period from, DTP 434.")
+    statement_through_date: IsoDate | None = Field(None, description="837I: statement period through, DTP 434.")
+    discharge_hour: Code = ""
+    diagnoses: tuple[Diagnosis, ...] = ()
+    inpatient_procedures: tuple[InpatientProcedure, ...] = ()
+    condition_codes: tuple[Code, ...] = ()
+    value_codes: tuple[ValueCode, ...] = ()
+    occurrence_codes: tuple[OccurrenceCode, ...] = ()
+    notes: tuple[Note, ...] = ()
+    attachments: tuple[Attachment, ...] = ()
+    subscriber: Subscriber = Subscriber()
+    patient: Person | None = None
+    billing_provider: Provider = Provider()
+    rendering_provider: Provider | None = None
+    service_facility: Provider | None = None
+    referring_provider: Provider | None = None
+    attending_provider: Provider | None = None
+    operating_provider: Provider | None = None
+    other_payers: tuple[OtherPayer, ...] = ()
+    practice: Practice = Practice()
+    case_facts: CaseFacts = CaseFacts()
+    lines: tuple[ServiceLine, ...] = Field((), max_length=999)
+
+    @classmethod
+    def from_json(cls, raw: bytes | str) -> Self:
+        """Read one claim.
+
+        Args:
+            raw: a JSON object in UTF-8.
+
+        Raises:
+            ClaimError: it is not a claim; the error names the JSON path, the problem and what is expected.
+        """
+        try:
+            claim = cls.model_validate_json(raw)
+        except ValidationError as error:
+            claim = cls._without_blanks(raw, error)
+        # Pydantic's JSON reader lets NaN and Infinity pass where a field is not known; no other reader of our topics would.
+        text = raw.encode() if isinstance(raw, str) else raw
+        if b"NaN" in text or b"Infinity" in text:
+            _parse(text)
+        return claim
+
+    @classmethod
+    def _without_blanks(cls, raw: bytes | str, error: ValidationError) -> Self:
+        """Read a claim again whose dates or amounts are blank strings: blank means missing, and a rule will say so."""
+        errors = error.errors(include_url=False)
+        if any(each["input"] != "" or not each["loc"] or each["loc"] == ("claim_id",) for each in errors):
+            raise _claim_error(error, raw) from None
+        content = _parse(raw)
+        for each in errors:
+            _remove(content, each["loc"])
+        try:
+            return cls.model_validate_json(json.dumps(content))
+        except ValidationError as again:
+            raise _claim_error(again, raw) from None
+
+    @property
+    def is_professional(self) -> bool:
+        return self.claim_type == "professional"
+
+    @property
+    def is_outpatient_hospital(self) -> bool:
+        """Whether it is a hospital outpatient claim: institutional, type of bill 012x, 013x or 085x."""
+        return self.claim_type == "institutional" and self.type_of_bill.startswith(("012", "013", "085"))
+
+    @property
+    def is_void(self) -> bool:
+        """Whether the claim only takes back an earlier one (frequency 8): nothing on it is asked to be paid."""
+        return self.frequency == "8"
+
+    @property
+    def frequency(self) -> str:
+        """The frequency code; on an institutional claim without one, the fourth character of the type of bill."""
+        return self.frequency_code or self.type_of_bill[3:4]
+
+    @property
+    def patient_birth_date(self) -> date | None:
+        return self.subscriber.birth_date if self.patient is None else self.patient.birth_date
+
+    @cached_property
+    def first_service_date(self) -> date | None:
+        """The earliest date of a line, else the start of the statement period, else the date of receipt."""
+        dates = [line.service_date for line in self.lines if line.service_date is not None]
+        return min(dates) if dates else self.statement_from_date or self.received_date
+
+    def place_of_service_on(self, line: ServiceLine) -> str:
+        """The line's place of service, else the claim's (SV105, else CLM05-1)."""
+        return line.place_of_service or self.place_of_service
+
+    def rendering_provider_on(self, line: ServiceLine) -> Provider | None:
+        """The line's rendering provider, else the claim's (2420A, else 2310B)."""
+        return line.rendering_provider or self.rendering_provider
+
+    def diagnoses_pointed_to(self, line: ServiceLine) -> tuple[Diagnosis, ...]:
+        """The diagnoses a line points to; an institutional line has no pointers and stands for the whole list."""
+        if not self.is_professional:
+            return self.diagnoses
+        count = len(self.diagnoses)
+        return tuple(self.diagnoses[pointer - 1] for pointer in line.diagnosis_pointers if 0 < pointer <= count)
+
+
+def claim_schema() -> dict[str, Any]:
+    """The published JSON Schema of a claim event."""
+    schema = Claim.model_json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+_EXPECTED = {
+    "missing": "a value",
+    "string_type": "a string",
+    "string_too_long": "a shorter string",
+    "string_too_short": "a string that is not empty",
+    "string_pattern_mismatch": "a date as YYYY-MM-DD",
+    "date_parsing": "a date as YYYY-MM-DD",
+    "date_from_datetime_parsing": "a date as YYYY-MM-DD",
+    "date_type": "a date as YYYY-MM-DD",
+    "decimal_type": 'a number, best as a string such as "32500.00"',
+    "decimal_parsing": 'a number, best as a string such as "32500.00"',
+    "decimal_max_digits": "a number of at most 18 digits",
+    "finite_number": "a finite number",
+    "int_type": "a whole number",
+    "bool_type": "true or false",
+    "tuple_type": "an array",
+    "too_long": "a shorter array",
+    "model_type": "an object",
+    "literal_error": "one of the listed values",
+}
+_PROBLEM = {
+    "missing": "missing",
+    "string_pattern_mismatch": "not a date",
+    "date_parsing": "not a date",
+    "date_from_datetime_parsing": "not a date",
+    "date_type": "not a date",
+    "decimal_type": "not a number",
+    "decimal_parsing": "not a number",
+    "decimal_max_digits": "number too long",
+    "finite_number": "not a finite number",
+    "int_type": "not a whole number",
+    "bool_type": "not true or false",
+    "string_type": "not a string",
+    "string_too_long": "string too long",
+    "string_too_short": "empty string",
+    "tuple_type": "not an array",
+    "too_long": "array too long",
+    "model_type": "not an object",
+    "literal_error": "value not known",
+}
+
+
+def _claim_error(error: ValidationError, raw: bytes | str) -> ClaimError:
+    """The first of pydantic's complaints in our own words, without any value of the claim in them."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    kind, location = first["type"], first["loc"]
+    if kind == "json_invalid":
+        # The reader's own words name line and column, never content.
+        return ClaimError("$", first["msg"].replace("Invalid JSON: ", "not JSON: "), "one JSON object in UTF-8")
+    problem = _PROBLEM.get(kind, "not valid")
+    expected = _EXPECTED.get(kind, "what the claim schema says (claimscrub schema)")
+    if kind == "literal_error":
+        expected = "one of " + str(first["ctx"]["expected"]).replace("''", "blank").replace(" or ", ", ")
+    if location == ("claim_id",) and kind == "string_pattern_mismatch":
+        problem, expected = "not printable ASCII without blanks", "letters, digits and punctuation only"
+    return ClaimError(json_path(location), problem, expected, _claim_id_of(raw))
+
+
+def json_path(location: Iterable[int | str]) -> str:
+    """`('lines', 0, 'units')` as `lines[0].units`; the whole as `$`."""
+    path = ""
+    for step in location:
+        path += f"[{step}]" if isinstance(step, int) else f".{step}" if path else str(step)
+    return path or "$"
+
+
+def _parse(raw: bytes | str) -> Any:
+    try:
+        return json.loads(raw, parse_constant=_not_a_number)
+    except ClaimError:
+        raise
+    except ValueError:  # the standard library's limit on the digits of a whole number
+        raise ClaimError("$", "not JSON: a number is too long", "numbers of at most 18 digits") from None
+
+
+def _claim_id_of(raw: bytes | str) -> str | None:
+    try:
+        content = _parse(raw)
+    except ClaimError:
+        return None
+    claim_id = content.get("claim_id") if isinstance(content, dict) else None
+    return claim_id if isinstance(claim_id, str) and 0 < len(claim_id) <= 128 and claim_id.isprintable() else None  # noqa: PLR2004
+
+
+def _remove(content: Any, location: tuple[int | str, ...]) -> None:
+    for step in location[:-1]:
+        content = content[step]
+    del content[location[-1]]
+
+
+def _not_a_number(constant: str) -> NoReturn:
+    raise ClaimError("$", f"not JSON: {constant.lstrip('-')} stands for a number", "a finite number or null")

@@ -1,0 +1,154 @@
+"""What the engine answers: findings, what could not be evaluated, and the decision that holds them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from typing import NamedTuple
+
+from rules.engine.claim import ServiceLine
+
+
+class Severity(StrEnum):
+    """How much a finding weighs. Only `ERROR` flags the claim; the others travel with the decision."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    INFO = "info"
+
+
+class Disposition(StrEnum):
+    """Where the claim goes."""
+
+    CLEARED = "cleared"
+    FLAGGED = "flagged"
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """A check's answer when the rule's own line, field or wording does not fit; else a check returns just its message.
+
+    Attributes:
+        message: the fact with its numbers; no member's name, number or date of birth.
+        line: the service line concerned.
+        field: the field concerned as a path in the claim, for example `billing_provider.npi`, `lines[].units`.
+        remedy: what to do, when it depends on the case.
+        severity, category, rarc, entity: where they depend on the case.
+    """
+
+    message: str
+    line: ServiceLine | None = None
+    field: str | None = None
+    remedy: str | None = None
+    severity: Severity | None = None
+    category: str | None = None
+    rarc: str | None = None
+    entity: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NotEvaluated:
+    """A check's answer when it could not tell: published as such, never passed off as clean."""
+
+    reason: str
+    line: ServiceLine | None = None
+
+
+Answer = None | str | Flag | NotEvaluated | list[Flag]
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """A source, as `reference/citations.yaml` registers it."""
+
+    key: str
+    publisher: str
+    title: str
+    edition: str
+    url: str
+    seen: str
+
+
+@dataclass(frozen=True, slots=True)
+class FailureCategory:
+    """What goes wrong at the payer, with the standard codes it is likely to be answered with.
+
+    Attributes:
+        carc, rarc: the likeliest claim adjustment reason and remark code; the `alternative_` ones are seen too.
+        group: claim adjustment group code.
+        status_category, status_code, entity: the parts of STC01 on a 277CA.
+    """
+
+    key: str
+    meaning: str
+    carc: str
+    alternative_carc: tuple[str, ...]
+    rarc: tuple[str, ...]
+    group: str
+    status_category: str
+    status_codes: tuple[str, ...]
+    entities: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One defect of one claim.
+
+    Attributes:
+        line: position of the service line, from 1; None for the claim as a whole.
+        path: JSON path of the field in the claim event.
+        location: loop and segment of the field in the 837.
+        carc, rarc, group: the likely denial, before adjudication; never a statement of the payer.
+        status: category, status and entity of STC01 on a 277CA, joined by colons.
+        effective_from, effective_to: dates of service for which the rule and the values it used hold.
+    """
+
+    rule_id: str
+    name: str
+    title: str
+    severity: Severity
+    category: str
+    carc: str
+    alternative_carc: tuple[str, ...]
+    rarc: str
+    alternative_rarc: tuple[str, ...]
+    group: str
+    status: str
+    line: int | None
+    path: str
+    location: str
+    message: str
+    remedy: str
+    citations: tuple[Citation, ...]
+    effective_from: date | None
+    effective_to: date | None
+
+
+class Unevaluated(NamedTuple):
+    """A rule that could not tell, with the reason."""
+
+    rule_id: str
+    name: str
+    line: int | None
+    reason: str
+
+
+class Decision(NamedTuple):
+    """The answer to one claim: a pure function of the claim, its member's history and the rule set.
+
+    Attributes:
+        payer: key of the payer profile that was applied.
+        findings: ordered by line, then rule id; claim-wide ones first.
+        not_evaluated: what could not be told, in the same order.
+        rule_set_version, rule_set_digest: the rule set that decided.
+    """
+
+    claim_id: str
+    disposition: Disposition
+    payer: str
+    received_date: date | None
+    findings: tuple[Finding, ...]
+    not_evaluated: tuple[Unevaluated, ...]
+    rule_set_version: str
+    rule_set_digest: str

@@ -1,0 +1,203 @@
+"""A rule: a pure check with its metadata, registered by the `@rule` decorator in the rule's own file.
+
+The file is `rules/<family>/<id>_<name>.py`; id, name and family come from there, so none of them is written twice.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from types import MappingProxyType
+from typing import Any, Final, Literal, TypeVar
+
+from rules.engine.claim import Claim
+from rules.engine.decision import Severity
+
+Scope = Literal["line", "group", "claim", "history"]
+Status = Literal["preview", "active", "retired"]
+BaseLayer = Literal["ptp", "aoc", "mue", "global", "mpfs"]
+Check = Callable[..., Any]
+CheckT = TypeVar("CheckT", bound=Check)
+
+FAMILIES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "CMP": "completeness",
+        "COD": "coding",
+        "UNT": "units",
+        "COV": "coverage",
+        "AUT": "authorization",
+        "FAC": "facility",
+        "PRV": "provider",
+        "HIS": "history",
+    }
+)
+ALWAYS: Final = date.min
+PARAMETERS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "line": ("claim", "line", "policy"),
+        "group": ("claim", "group", "policy"),
+        "claim": ("claim", "policy"),
+        "history": ("claim", "history", "policy"),
+    }
+)
+# A name states the defect and reads after "this claim has"; advice belongs in the remedy.
+_ADVICE = re.compile(r"^(check|must|require|avoid|use|do|ensure|add|fix)-")
+
+
+class RuleDefinitionError(TypeError):
+    """A rule's metadata is wrong; the message names the file and what is expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule with its metadata; see the `rule` decorator for the meaning of each field."""
+
+    id: str
+    name: str
+    family: str
+    title: str
+    documentation: str
+    severity: Severity
+    reason: str
+    remedy: str
+    citations: tuple[str, ...]
+    field: str
+    scope: Scope
+    procedures: frozenset[str] | None
+    payers: frozenset[str] | None
+    claim_types: frozenset[str]
+    base_layer: BaseLayer | None
+    effective: date
+    terminated: date | None
+    policy: tuple[str, ...]
+    yields_to: frozenset[str]
+    on_void: bool
+    status: Status
+    clean: tuple[Claim, ...]
+    flagged: tuple[Claim, ...]
+    check: Check
+
+    @property
+    def summary(self) -> str:
+        """The first paragraph of the documentation: what is flagged."""
+        return self.documentation.split("\n\n", 1)[0].replace("\n", " ")
+
+
+_registry: dict[str, Rule] = {}
+
+
+def registered_rules() -> dict[str, Rule]:
+    """Every rule imported so far, by id."""
+    return dict(sorted(_registry.items()))
+
+
+def rule(
+    *,
+    title: str,
+    severity: Severity,
+    reason: str,
+    remedy: str,
+    citations: Iterable[str],
+    field: str,
+    clean: Iterable[Claim],
+    flagged: Iterable[Claim],
+    scope: Scope = "line",
+    procedures: Iterable[str] | None = None,
+    payers: Iterable[str] | None = None,
+    claim_types: Iterable[str] = ("professional", "institutional"),
+    base_layer: BaseLayer | None = None,
+    effective: date = ALWAYS,
+    terminated: date | None = None,
+    policy: Iterable[str] = (),
+    yields_to: Iterable[str] = (),
+    on_void: bool = False,
+    status: Status = "active",
+) -> Callable[[CheckT], CheckT]:
+    """Register a check as a rule.
+
+    Args:
+        title: what is wrong, in a few words.
+        severity: what a finding weighs; lowered by itself where a value it rests on is not confirmed.
+        reason: failure category, a key of `reference/x12/failure_categories.csv`.
+        remedy: what to do, one imperative sentence.
+        citations: keys of `reference/citations.yaml`.
+        field: the field concerned, as a path in the claim: `lines[].units`, `billing_provider.npi`.
+        clean, flagged: example claims, run as tests and printed in the documentation.
+        scope: what the check is called with: `line` (claim, line, policy); `group` (claim, group, policy), the lines of
+            one provider and date; `claim` (claim, policy); `history` (claim, history, policy).
+        procedures: codes that call for the rule, on the line or anywhere on the claim; None for every claim.
+        payers: payer keys, those that extend them included; None for every payer.
+        base_layer: the part of the CMS base layer the rule applies; silent for a payer known not to follow it.
+        effective, terminated: dates of service from and (exclusive) to.
+        policy: names of dated values, resolved once per payer and epoch and handed to the check.
+        yields_to: ids of more special rules: where one of them has a finding on the same line, this one is silent.
+        on_void: whether the rule also judges a void (frequency 8).
+        status: preview findings never flag a claim.
+
+    Raises:
+        RuleDefinitionError: metadata are missing or contradict the file's name, or the id is taken.
+    """
+
+    def register(check: CheckT) -> CheckT:
+        module = inspect.getmodule(check)
+        assert module is not None
+        family, stem = module.__name__.split(".")[-2:]
+        rule_id, _, name = stem.partition("_")
+        rule_id, name = rule_id.upper(), name.replace("_", "-")
+        made = Rule(
+            id=rule_id,
+            name=name,
+            family=family,
+            title=title,
+            documentation=inspect.cleandoc(module.__doc__ or ""),
+            severity=severity,
+            reason=reason,
+            remedy=remedy,
+            citations=tuple(citations),
+            field=field,
+            scope=scope,
+            procedures=None if procedures is None else frozenset(procedures),
+            payers=None if payers is None else frozenset(payers),
+            claim_types=frozenset(claim_types),
+            base_layer=base_layer,
+            effective=effective,
+            terminated=terminated,
+            policy=tuple(policy),
+            yields_to=frozenset(yields_to),
+            on_void=on_void,
+            status=status,
+            clean=tuple(clean),
+            flagged=tuple(flagged),
+            check=check,
+        )
+        _validate(made)
+        _registry[rule_id] = made
+        return check
+
+    return register
+
+
+def _validate(made: Rule) -> None:
+    def refuse(problem: str) -> None:
+        raise RuleDefinitionError(f"{made.family}/{made.id.lower()}_{made.name.replace('-', '_')}.py: {problem}")
+
+    if not re.fullmatch(r"[A-Z]{3}\d{3}", made.id) or FAMILIES.get(made.id[:3]) != made.family:
+        refuse(f"the file must be <id>_<name>.py in its family's folder; families are {dict(FAMILIES)}")
+    if not made.name or _ADVICE.match(made.name):
+        refuse("the name must state the defect, not advise")
+    if made.id in _registry:
+        refuse(f"the id {made.id} is taken by {_registry[made.id].name}")
+    if not made.documentation:
+        refuse("the module needs a docstring whose first sentence says what is flagged")
+    if not made.citations:
+        refuse("no citation, no rule")
+    if not (made.clean and made.flagged):
+        refuse("at least one clean and one flagged example are needed")
+    parameters = tuple(inspect.signature(made.check).parameters)
+    if parameters != PARAMETERS[made.scope]:
+        refuse(f"a {made.scope} check takes {PARAMETERS[made.scope]}, not {parameters}")
+    if made.terminated is not None and made.terminated <= made.effective:
+        refuse("terminated must come after effective")

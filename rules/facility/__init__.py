@@ -1,0 +1,1 @@
+"""Rules about place, bill type, revenue and device codes."""

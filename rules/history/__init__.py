@@ -1,0 +1,1 @@
+"""Rules about timing and earlier claims."""
