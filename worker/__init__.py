@@ -1,0 +1,1 @@
+"""The shell around the rules: Kafka, bytes, the command line."""

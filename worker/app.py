@@ -1,0 +1,112 @@
+"""The Faust app, with every setting that matters set on purpose."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import faust
+import structlog
+
+from rules import RuleSet
+from worker import agents
+from worker.kafka import ssl_context
+from worker.publisher import Publisher
+from worker.settings import Settings
+from worker.transport import batch_transport
+
+log = structlog.get_logger("claimscrub.worker")
+
+
+def build_app(settings: Settings, ruleset: RuleSet) -> Any:
+    """The app that consumes claim events and publishes decisions.
+
+    Args:
+        settings: where and how.
+        ruleset: the rules that decide.
+    """
+    folder = settings.data_directory or Path(tempfile.mkdtemp(prefix="claimscrub-"))
+    app = faust.App(
+        settings.group_id,
+        broker=[f"kafka://{server}" for server in settings.bootstrap_servers.split(",")],
+        broker_credentials=_credentials(settings),
+        datadir=str(folder),  # two workers with one folder would fight over it
+        web_enabled=False,
+        # Topics are made by `claimscrub topics create`, never as a side effect of a worker.
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        key_serializer="raw",
+        value_serializer="raw",
+        consumer_auto_offset_reset="earliest",  # a new group decides everything there is
+        broker_max_poll_records=settings.batch_records,
+        broker_commit_interval=settings.commit_interval_seconds,
+        broker_commit_every=None,  # by time alone: committing per so many batches says nothing about claims
+        broker_session_timeout=settings.session_timeout_seconds,
+        broker_heartbeat_interval=settings.session_timeout_seconds / 10,
+        broker_request_timeout=max(90.0, settings.session_timeout_seconds + 5),  # Faust wants it above the session's
+        broker_rebalance_timeout=60.0,
+        consumer_max_fetch_size=max(4_194_304, settings.max_claim_bytes + 65_536),
+        stream_wait_empty=True,  # finish what was begun before giving partitions away; see worker.transport
+        stream_buffer_maxsize=settings.batches_in_flight,
+        table_standby_replicas=0,  # no tables: Faust then uses a plain assignor
+    )
+    app.transport = batch_transport(
+        app, batches_in_flight=settings.batches_in_flight, drain_seconds=settings.stop_timeout_seconds
+    )
+    app.failure = None
+    publisher = Publisher(settings)
+    scrubber = agents.Scrubber(settings, ruleset, publisher)
+    background: list[asyncio.Task[None]] = []
+
+    @app.agent(app.topic(settings.submitted_topic), name="scrub")  # type: ignore[untyped-decorator]
+    async def scrub(stream: Any) -> None:
+        if not background:
+            await publisher.start()
+            background.append(asyncio.create_task(scrubber.summarize()))
+        await agents.agent(stream, app, scrubber)
+
+    @app.on_partitions_assigned.connect  # type: ignore[untyped-decorator]
+    async def assigned(_: Any, partitions: Any, **__: Any) -> None:
+        log.info("ready", partitions=len(partitions), group_id=settings.group_id)
+
+    @app.on_before_shutdown.connect  # type: ignore[untyped-decorator]
+    async def stop(*_: Any, **__: Any) -> None:
+        for task in background:
+            task.cancel()
+        scrubber.log_summary()
+        await publisher.stop()
+
+    return app
+
+
+def run_worker(settings: Settings, ruleset: RuleSet) -> None:
+    """Run until SIGTERM or SIGINT, then finish what was begun and commit it.
+
+    Raises:
+        Exception: what stopped the worker, if it did not stop because it was told to.
+    """
+    app = build_app(settings, ruleset)
+    worker = faust.Worker(
+        app, loglevel=None, logfile=None, quiet=True, redirect_stdouts=False, override_logging=False, debug=False
+    )
+    try:
+        worker.execute_from_commandline()
+    except SystemExit as end:
+        if app.failure is not None:
+            raise app.failure from None
+        if end.code:
+            raise
+
+
+def _credentials(settings: Settings) -> Any:
+    context = ssl_context(settings)
+    if settings.security_protocol.startswith("SASL"):
+        return faust.SASLCredentials(
+            username=settings.sasl_username,
+            password=settings.sasl_password.get_secret_value(),
+            mechanism=settings.sasl_mechanism,
+            ssl_context=context,  # with one it is SASL_SSL, without SASL_PLAINTEXT
+        )
+    return None if context is None else faust.SSLCredentials(context=context)

@@ -1,0 +1,113 @@
+"""Bytes ↔ claims and decisions: the only place that knows what stands on the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic_core import to_json
+
+from rules import Decision, Disposition, Finding, Unevaluated
+
+Headers = list[tuple[str, bytes]]
+
+VERSION = "v1"
+JSON_TYPE = b"application/json"
+UNKNOWN_TYPE = b"application/octet-stream"
+_SPEC_VERSION = ("ce_specversion", b"1.0")
+_SOURCE = ("ce_source", b"claimscrub")
+_CLEARED = ("ce_type", f"claimscrub.claim.cleared.{VERSION}".encode())
+_FLAGGED = ("ce_type", f"claimscrub.claim.flagged.{VERSION}".encode())
+_DEADLETTER = ("ce_type", f"claimscrub.claim.deadletter.{VERSION}".encode())
+_CONTENT_JSON = ("content-type", JSON_TYPE)
+_CONTENT_UNKNOWN = ("content-type", UNKNOWN_TYPE)
+
+
+def decision_content(decision: Decision, input_digest: str) -> dict[str, Any]:
+    """A decision as it is published.
+
+    Args:
+        decision: what the rules said.
+        input_digest: `sha256:` and the digest of the claim event's bytes.
+    """
+    return {
+        "claim_id": decision.claim_id,
+        "disposition": decision.disposition.value,
+        "payer": decision.payer,
+        "received_date": decision.received_date,
+        "findings": [_finding_content(finding) for finding in decision.findings],
+        "not_evaluated": [_unevaluated_content(each) for each in decision.not_evaluated],
+        "rule_set": {"version": decision.rule_set_version, "digest": decision.rule_set_digest},
+        "input_digest": input_digest,
+    }
+
+
+def decision_json(decision: Decision, input_digest: str) -> bytes:
+    """`decision_content` as JSON; the same decision gives the same bytes."""
+    return to_json(decision_content(decision, input_digest))
+
+
+def envelope(claim: bytes, decision: bytes) -> bytes:
+    """What the cleared and flagged topics carry: the claim event's own bytes, unchanged, and the decision."""
+    return b'{"claim":%b,"decision":%b}' % (claim, decision)
+
+
+def cloud_event_headers(
+    kind: Disposition | None, claim_id: str | None, event_id: str, received: Iterable[tuple[str, bytes]] = ()
+) -> Headers:
+    """CloudEvents 1.0 headers (Kafka binary mode) of one output.
+
+    Args:
+        kind: where the claim goes; None for a dead letter.
+        claim_id: becomes the subject, if known.
+        event_id: the same for every delivery of one input, so that a consumer can drop duplicates.
+        received: headers of the input, carried on unless they are of an event themselves.
+    """
+    deadletter = kind is None
+    type_header = _DEADLETTER if deadletter else _FLAGGED if kind is Disposition.FLAGGED else _CLEARED
+    headers = [_SPEC_VERSION, ("ce_id", event_id.encode()), _SOURCE, type_header]
+    if claim_id:
+        headers.append(("ce_subject", claim_id.encode()))
+    headers.append(_CONTENT_UNKNOWN if deadletter else _CONTENT_JSON)
+    for header in received:
+        name = header[0].lower()
+        if not name.startswith("ce_") and name != "content-type":
+            headers.append(header)
+    return headers
+
+
+def _finding_content(finding: Finding) -> dict[str, Any]:
+    return {
+        "rule_id": finding.rule_id,
+        "name": finding.name,
+        "title": finding.title,
+        "severity": finding.severity.value,
+        "category": finding.category,
+        "carc": finding.carc,
+        "alternative_carc": finding.alternative_carc,
+        "rarc": finding.rarc,
+        "alternative_rarc": finding.alternative_rarc,
+        "group": finding.group,
+        "status": finding.status,
+        "line": finding.line,
+        "field": finding.path,
+        "location": finding.location,
+        "message": finding.message,
+        "remedy": finding.remedy,
+        "citations": [
+            {
+                "key": citation.key,
+                "publisher": citation.publisher,
+                "title": citation.title,
+                "edition": citation.edition,
+                "url": citation.url,
+            }
+            for citation in finding.citations
+        ],
+        "effective_from": finding.effective_from,
+        "effective_to": finding.effective_to,
+    }
+
+
+def _unevaluated_content(each: Unevaluated) -> dict[str, Any]:
+    return {"rule_id": each.rule_id, "name": each.name, "line": each.line, "reason": each.reason}

@@ -1,0 +1,61 @@
+"""Dead letters: what is not a claim, kept as it came, with the reason in headers; and the limit that stops a flood.
+
+The headers are those of Kafka Connect's dead-letter queue, so that its tools read ours. They name topic, partition, offset
+and the fault (a JSON path, what is wrong, what is expected), never a value of the event.
+"""
+
+from __future__ import annotations
+
+from rules import ClaimError
+from worker.codec import Headers
+
+_PREFIX = "__connect.errors."
+
+
+class DeadLetterFloodError(RuntimeError):
+    """So many dead letters in a row that a broken sender, or a broken deploy, is the likelier cause."""
+
+
+def error_headers(error: ClaimError, topic: str, partition: int, offset: int, group_id: str) -> Headers:
+    """Why an event is a dead letter, and where it stood."""
+    fields = {
+        "topic": topic,
+        "partition": partition,
+        "offset": offset,
+        "connector.name": group_id,
+        "task.id": 0,
+        "stage": "VALUE_CONVERTER",
+        "class.name": "worker.codec",
+        "exception.class.name": f"{type(error).__module__}.{type(error).__qualname__}",
+        "exception.message": error,
+    }
+    return [(_PREFIX + name, str(value).encode()) for name, value in fields.items()]
+
+
+class DeadLetterLimit:
+    """Counts dead letters in a row.
+
+    Args:
+        run: how many in a row are too many; 0 for no limit.
+    """
+
+    def __init__(self, run: int) -> None:
+        self._most = run
+        self._run = 0
+
+    def readable(self) -> None:
+        """An event was a claim."""
+        self._run = 0
+
+    def deadletter(self) -> None:
+        """An event was a dead letter.
+
+        Raises:
+            DeadLetterFloodError: it was one too many; nothing of its batch may be committed.
+        """
+        self._run += 1
+        if self._most and self._run > self._most:
+            raise DeadLetterFloodError(
+                f"more than {self._most} events in a row are not claims; the worker stops before they all become dead"
+                " letters. Repair the sender, or raise CLAIMSCRUB_DEADLETTER_RUN to let them pass"
+            )

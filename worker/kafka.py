@@ -1,0 +1,167 @@
+"""How the settings become the configuration of each Kafka client, and what is asked of the cluster before starting."""
+
+from __future__ import annotations
+
+import ssl
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from worker.settings import PREFIX, Settings
+
+
+class KafkaProblemError(RuntimeError):
+    """The cluster can't be used as it is; the message names the fault and what mends it."""
+
+
+def ssl_context(settings: Settings) -> ssl.SSLContext | None:
+    """The TLS context for aiokafka, or None for a protocol without TLS.
+
+    Raises:
+        KafkaProblemError: a certificate or key file can't be read.
+    """
+    if not settings.security_protocol.endswith("SSL"):
+        return None
+    try:
+        context = ssl.create_default_context(cafile=settings.ssl_ca_file)
+        if settings.ssl_certificate_file is not None:
+            password = settings.ssl_key_password.get_secret_value() or None
+            context.load_cert_chain(settings.ssl_certificate_file, settings.ssl_key_file, password)
+    except (OSError, ssl.SSLError) as error:
+        names = f"{PREFIX}SSL_CA_FILE, {PREFIX}SSL_CERTIFICATE_FILE or {PREFIX}SSL_KEY_FILE"
+        raise KafkaProblemError(f"TLS: {error}; check {names}") from None
+    return context
+
+
+def aiokafka_config(settings: Settings) -> dict[str, Any]:
+    """Connection settings for aiokafka."""
+    config: dict[str, Any] = {
+        "bootstrap_servers": settings.bootstrap_servers.split(","),
+        "security_protocol": settings.security_protocol,
+        "ssl_context": ssl_context(settings),
+    }
+    if settings.security_protocol.startswith("SASL"):
+        config |= {
+            "sasl_mechanism": settings.sasl_mechanism,
+            "sasl_plain_username": settings.sasl_username,
+            "sasl_plain_password": settings.sasl_password.get_secret_value(),
+        }
+    return config
+
+
+def confluent_config(settings: Settings) -> dict[str, Any]:
+    """Connection settings for confluent-kafka, quiet: what goes wrong is said by whoever called."""
+    config: dict[str, Any] = {
+        "bootstrap.servers": settings.bootstrap_servers,
+        "security.protocol": settings.security_protocol,
+        "log_level": 0,
+        "error_cb": lambda _: None,
+    }
+    if settings.security_protocol.startswith("SASL"):
+        config |= {
+            "sasl.mechanism": settings.sasl_mechanism,
+            "sasl.username": settings.sasl_username,
+            "sasl.password": settings.sasl_password.get_secret_value(),
+        }
+    files = {
+        "ssl.ca.location": settings.ssl_ca_file,
+        "ssl.certificate.location": settings.ssl_certificate_file,
+        "ssl.key.location": settings.ssl_key_file,
+    }
+    config |= {name: str(path) for name, path in files.items() if path is not None}
+    if settings.ssl_key_password.get_secret_value():
+        config["ssl.key.password"] = settings.ssl_key_password.get_secret_value()
+    return config
+
+
+def partitions_by_topic(settings: Settings, timeout: float) -> dict[str, int]:
+    """The cluster's topics with their number of partitions.
+
+    Raises:
+        KafkaProblemError: no broker answers within `timeout` seconds.
+    """
+    try:
+        metadata = AdminClient(confluent_config(settings)).list_topics(timeout=timeout)
+    except KafkaException as error:
+        reason = error.args[0].str() if isinstance(error.args[0], KafkaError) else str(error)
+        raise KafkaProblemError(
+            f"no Kafka broker answers at {settings.bootstrap_servers} ({settings.security_protocol}): {reason};"
+            f" check {PREFIX}BOOTSTRAP_SERVERS and the security settings"
+        ) from None
+    return {name: len(topic.partitions) for name, topic in metadata.topics.items() if topic.error is None}
+
+
+def wait_for_topics(settings: Settings, waiting: Callable[[str], None]) -> int:
+    """Wait until the brokers answer, then make sure that the topics are there.
+
+    Args:
+        settings: names of brokers and topics, and how long to wait.
+        waiting: called with the reason each time the brokers did not answer.
+
+    Returns:
+        The number of partitions, the same for all four topics.
+
+    Raises:
+        KafkaProblemError: the brokers did not answer in time, or a topic is missing, or partition counts differ.
+    """
+    deadline = time.monotonic() + settings.startup_timeout_seconds
+    while True:
+        try:
+            found = partitions_by_topic(settings, timeout=max(1.0, min(5.0, deadline - time.monotonic())))
+            break
+        except KafkaProblemError as error:
+            if time.monotonic() >= deadline:
+                raise
+            waiting(str(error))
+            time.sleep(0.5)
+    missing = [name for name in settings.topics if name not in found]
+    if missing:
+        raise KafkaProblemError(f"no topic {', '.join(missing)}; make them with: claimscrub topics create")
+    counts = {name: found[name] for name in settings.topics}
+    if len(set(counts.values())) > 1:
+        listed = ", ".join(f"{name} {count}" for name, count in counts.items())
+        raise KafkaProblemError(
+            f"the topics need the same number of partitions, so that a member's claims keep their order: {listed};"
+            " add partitions to the smaller ones"
+        )
+    return counts[settings.submitted_topic]
+
+
+def create_topics(settings: Settings) -> dict[str, bool]:
+    """Make the topics that are missing.
+
+    Returns:
+        Topic → whether it was made now.
+
+    Raises:
+        KafkaProblemError: the brokers do not answer or refuse.
+    """
+    found = partitions_by_topic(settings, settings.startup_timeout_seconds or 5.0)
+    counts = [found[name] for name in settings.topics if name in found]
+    partitions = counts[0] if counts else settings.partitions
+    admin = AdminClient(confluent_config(settings))
+    made = {name: name not in found for name in settings.topics}
+    wanted = [
+        NewTopic(name, partitions, settings.replication_factor, config=_topic_config(settings, name))
+        for name, missing in made.items()
+        if missing
+    ]
+    for name, future in (admin.create_topics(wanted).items() if wanted else ()):
+        try:
+            future.result()
+        except KafkaException as error:
+            if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
+                made[name] = False
+                continue
+            raise KafkaProblemError(f"topic {name}: {error.args[0].str()}") from None
+    return made
+
+
+def _topic_config(settings: Settings, name: str) -> Mapping[str, str]:
+    """A claim event fits the submitted topic; with its decision, or as a dead letter, it fits the others."""
+    # What a broker calls a message is a batch of records with its headers: leave room for them.
+    size = settings.max_claim_bytes if name == settings.submitted_topic else settings.max_message_bytes
+    return {"max.message.bytes": str(size + 65_536)}

@@ -1,0 +1,66 @@
+"""The producer of what the worker publishes: whole record batches, each for one topic and partition.
+
+One future per batch instead of one per record; the broker's acknowledgement of all in-sync replicas, and idempotence, so
+that a retry neither doubles nor reorders.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+
+from worker.codec import Headers
+from worker.kafka import aiokafka_config
+from worker.settings import Settings
+
+Record = tuple[bytes | None, bytes | None, Headers]
+"""Key, value and headers of one record to publish."""
+
+_BATCH_BYTES = 262_144
+"""Most bytes of a record batch: large enough to be few, small enough not to hold up other partitions."""
+
+
+class Publisher:
+    """Publishes records in order, partition by partition."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._producer: Any = None
+
+    async def start(self) -> None:
+        settings = self._settings
+        self._producer = AIOKafkaProducer(
+            client_id=f"{settings.group_id}-publisher",
+            acks="all",
+            enable_idempotence=True,
+            max_batch_size=_BATCH_BYTES,
+            max_request_size=settings.max_message_bytes + _BATCH_BYTES,
+            compression_type=None if settings.compression == "none" else settings.compression,
+            **aiokafka_config(settings),
+        )
+        await self._producer.start()
+
+    async def stop(self) -> None:
+        if self._producer is not None:
+            await self._producer.stop()
+
+    async def publish(self, topic: str, partition: int, records: Sequence[Record]) -> list[asyncio.Future[Any]]:
+        """Queue records for one partition.
+
+        Returns:
+            Futures that are done when the broker has acknowledged, or fail as the broker says.
+        """
+        futures = []
+        builder = self._producer.create_batch()
+        for key, value, headers in records:
+            if builder.append(key=key, value=value, headers=headers, timestamp=None) is None:
+                futures.append(await self._producer.send_batch(builder, topic, partition=partition))
+                builder = self._producer.create_batch()
+                # An empty batch takes any record; its size was limited before.
+                builder.append(key=key, value=value, headers=headers, timestamp=None)
+        builder.close()
+        futures.append(await self._producer.send_batch(builder, topic, partition=partition))
+        return futures
