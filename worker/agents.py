@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -83,9 +84,10 @@ class Scrubber:
         self._deadletters.deadletter()
         return headers + error_headers(outcome.error, tp.topic, tp.partition, event.offset, self._settings.group_id)
 
-    async def summarize(self) -> None:
-        """Log a summary every few seconds in which something was decided."""
+    async def summarize(self, alive: Path) -> None:
+        """Every few seconds, log what was decided and touch a file: proof that the event loop turns."""
         while True:
+            alive.touch()
             await asyncio.sleep(_SUMMARY_SECONDS)
             self.log_summary()
 

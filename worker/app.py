@@ -28,6 +28,7 @@ def build_app(settings: Settings, ruleset: RuleSet) -> Any:
         ruleset: the rules that decide.
     """
     folder = settings.data_directory or Path(tempfile.mkdtemp(prefix="claimscrub-"))
+    folder.mkdir(parents=True, exist_ok=True)
     app = faust.App(
         settings.group_id,
         broker=[f"kafka://{server}" for server in settings.bootstrap_servers.split(",")],
@@ -64,7 +65,7 @@ def build_app(settings: Settings, ruleset: RuleSet) -> Any:
     async def scrub(stream: Any) -> None:
         if not background:
             await publisher.start()
-            background.append(asyncio.create_task(scrubber.summarize()))
+            background.append(asyncio.create_task(scrubber.summarize(folder / "alive")))
         await agents.agent(stream, app, scrubber)
 
     @app.on_partitions_assigned.connect  # type: ignore[untyped-decorator]
@@ -91,6 +92,7 @@ def run_worker(settings: Settings, ruleset: RuleSet) -> None:
     worker = faust.Worker(
         app, loglevel=None, logfile=None, quiet=True, redirect_stdouts=False, override_logging=False, debug=False
     )
+    worker.spinner = None  # it writes to standard output even where that is no terminal
     try:
         worker.execute_from_commandline()
     except SystemExit as end:

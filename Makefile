@@ -1,0 +1,50 @@
+# Every target does its own set-up: the environment in .venv is made, and made anew when a lock file changes.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: demo test check format bench schema lock compose clean help
+
+help:  ## What there is to make
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+demo: $(READY)  ## Watch two dozen invented claims being decided (no Kafka, Java or Docker needed)
+	@$(BIN)/claimscrub demo
+
+test: check  ## Everything: style, types, and all tests, those on a real Kafka broker included (Java 17+ and Maven)
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage report
+
+check: $(READY)  ## Style and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: $(READY)  ## Mend the style
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(READY)  ## The worker beside a bare loop, on a real broker
+	$(BIN)/python -m tests.bench
+
+schema: $(READY)  ## Write the published JSON Schema anew
+	$(BIN)/claimscrub schema > docs/contract/claim.schema.json
+
+lock: $(READY)  ## Write the lock files anew from pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml --group dev -o requirements-dev.lock
+
+compose:  ## The whole system in containers
+	docker compose up --build
+
+clean:  ## Remove what the targets made
+	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+
+$(READY): requirements-dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "claimscrub needs Python 3.11 or newer; name one with: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@echo "Making the environment in .venv (once) ..."
+	@$(PYTHON) -m venv --clear .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $(READY)

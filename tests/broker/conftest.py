@@ -1,0 +1,16 @@
+"""Topics of its own for each test."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.kafka_broker import Cluster
+from tests.worker_process import Pipeline
+
+
+@pytest.fixture
+def pipeline(kafka: Cluster, topic_prefix: str, tmp_path: Path) -> Pipeline:
+    """Four fresh topics on the real broker."""
+    made = Pipeline(kafka, topic_prefix, tmp_path)
+    made.create_topics()
+    return made

@@ -1,0 +1,250 @@
+"""The worker on a real broker: what goes in comes out, once, whatever happens to the process."""
+
+import json
+import random
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.kafka_broker import Cluster
+from tests.worker_process import OUTPUTS, Pipeline, claim_event, eventually
+
+pytestmark = pytest.mark.broker
+
+POISON: list[bytes | None] = [
+    b"",
+    b"not json",
+    b"[]",
+    b"null",
+    b"\xff\xfe",
+    b'{"claim_id":"P1"}',
+    b'{"claim_id":"P2","claim_type":"professional","x":NaN}',
+    b'{"claim_id":"P3","claim_type":"professional","lines":[{"units":"one"}]}',
+    b'{"claim_id":"P4","claim_type":"professional","total_charge_amount":1E999999}',
+    b"[" * 100_000,
+    b'{"claim_id":"P5","claim_type":"professional","x":"' + b"9" * 1_048_576 + b'"}',
+    None,
+]
+
+
+def _ids(pipeline: Pipeline) -> Counter[str]:
+    """How often each input was answered, by the id of the event."""
+    outputs = pipeline.outputs()
+    return Counter(dict(message.headers())["ce_id"].decode() for name in OUTPUTS for message in outputs[name])
+
+
+def test_every_event_comes_out_once_on_one_topic(pipeline: Pipeline) -> None:
+    """Claims are cleared or flagged and junk is a dead letter, each once, with its own bytes, key and headers."""
+    events: list[tuple[bytes | None, bytes | None]] = [
+        (f"member-{number % 50}".encode(), claim_event(number, flagged=number % 5 == 0)) for number in range(1_000)
+    ]
+    pipeline.send([*events, (b"junk", b"junk")])
+    with pipeline.worker():
+        pipeline.wait_for_all()
+        time.sleep(1)
+    outputs = pipeline.outputs()
+
+    assert {name: len(outputs[name]) for name in OUTPUTS} == {"cleared": 800, "flagged": 200, "deadletter": 1}
+    sent = {json.loads(value or b"")["claim_id"]: (key, value) for key, value in events}
+    for name in ("cleared", "flagged"):
+        for message in outputs[name]:
+            decision = json.loads(message.value())["decision"]
+            headers = dict(message.headers())
+            key, raw = sent.pop(decision["claim_id"])
+            assert message.value().startswith(b'{"claim":' + (raw or b"") + b',"decision":{')
+            assert message.key() == key
+            assert decision["disposition"] == name
+            assert headers["ce_type"].decode() == f"claimscrub.claim.{name}.v1"
+            assert headers["ce_subject"].decode() == decision["claim_id"]
+            assert headers["ce_specversion"] == b"1.0"
+            assert headers["content-type"] == b"application/json"
+    assert sent == {}
+
+
+def test_a_member_keeps_the_order_of_its_claims(pipeline: Pipeline) -> None:
+    """Claims of one key leave each output topic in the order in which they came."""
+    pipeline.send([(b"one-member", claim_event(number)) for number in range(500)])
+    with pipeline.worker():
+        pipeline.wait_for_all()
+    order = [json.loads(message.value())["decision"]["claim_id"] for message in pipeline.outputs()["cleared"]]
+
+    assert order == [f"C{number}" for number in range(500)]
+
+
+def test_poison_is_kept_with_its_reason_and_harms_no_neighbour(pipeline: Pipeline) -> None:
+    """What is no claim goes to the dead-letter topic as it came, with a reason; claims around it are decided."""
+    events: list[tuple[bytes | None, bytes | None]] = []
+    for number, value in enumerate(POISON):
+        events += [(b"k", claim_event(number)), (None if number % 2 else b"k", value)]
+    pipeline.send(events, **{"message.max.bytes": 2_000_000})
+    with pipeline.worker():
+        pipeline.wait_for_all()
+        time.sleep(1)
+    outputs = pipeline.outputs()
+
+    assert len(outputs["cleared"]) == len(POISON)
+    assert sorted(message.value() or b"" for message in outputs["deadletter"]) == sorted(value or b"" for value in POISON)
+    for message in outputs["deadletter"]:
+        headers = dict(message.headers())
+        said = headers["__connect.errors.exception.message"].decode()
+        assert "expected" in said
+        assert headers["__connect.errors.topic"].decode() == pipeline.topics["submitted"]
+        assert int(headers["__connect.errors.offset"]) >= 0
+        assert len(said) < 300
+
+
+def test_restart_in_the_middle_replays_nothing(pipeline: Pipeline) -> None:
+    """A worker that is told to stop finishes what it began; the next one goes on where it left off."""
+    pipeline.extra["CLAIMSCRUB_BATCH_RECORDS"] = "100"
+    for round_number in range(4):
+        pipeline.send([(None, claim_event(round_number * 2_500 + number)) for number in range(2_500)])
+        with pipeline.worker() as worker:
+            eventually(lambda: pipeline.count() > pipeline.sent - 2_000)
+            began = time.monotonic()
+            assert worker.terminate() == 0
+            assert time.monotonic() - began < 10
+    with pipeline.worker():
+        pipeline.wait_for_all()
+        time.sleep(2)
+    answered = _ids(pipeline)
+
+    assert len(answered) == 10_000
+    assert set(answered.values()) == {1}
+
+
+@pytest.mark.parametrize("kills", [20])
+def test_nothing_is_missing_after_kill_9(pipeline: Pipeline, kills: int) -> None:
+    """Killed at random moments again and again, the worker loses nothing; an answer may come twice."""
+    moments = random.Random(63685)
+    pipeline.extra["CLAIMSCRUB_BATCH_RECORDS"] = "200"
+    for round_number in range(kills):
+        pipeline.send([(None, claim_event(round_number * 1_000 + number)) for number in range(1_000)])
+        worker = pipeline.worker()
+        before = pipeline.count()
+        eventually(lambda before=before: pipeline.count() > before, 40)  # type: ignore[misc]
+        time.sleep(moments.uniform(0, 0.15))
+        worker.kill()
+    with pipeline.worker():
+        eventually(lambda: len(_ids(pipeline)) >= pipeline.sent, 60)
+    answered = _ids(pipeline)
+
+    assert len(answered) == kills * 1_000
+
+
+def test_workers_that_join_and_leave_lose_nothing(pipeline: Pipeline) -> None:
+    """Partitions move between workers in the middle of the work; nothing is lost, and nothing is decided twice."""
+    pipeline.extra["CLAIMSCRUB_BATCH_RECORDS"] = "100"
+    with pipeline.worker() as first:
+        first.wait_until_ready()
+        for round_number in range(3):
+            with pipeline.worker() as second:
+                for part in range(10):
+                    start = (round_number * 10 + part) * 300
+                    pipeline.send([(None, claim_event(start + number)) for number in range(300)])
+                    time.sleep(0.3)
+                assert second.process.poll() is None
+        pipeline.wait_for_all()
+        time.sleep(2)
+    answered = _ids(pipeline)
+
+    assert len(answered) == 9_000
+    assert set(answered.values()) == {1}
+
+
+@pytest.mark.parametrize("codec", ["gzip", "lz4", "snappy", "zstd"])
+def test_compressed_events_are_read(pipeline: Pipeline, codec: str) -> None:
+    """A sender may compress as it likes."""
+    pipeline.send([(None, claim_event(number)) for number in range(50)], **{"compression.type": codec})
+    with pipeline.worker(CLAIMSCRUB_COMPRESSION=codec):
+        pipeline.wait_for_all()
+
+    assert len(pipeline.outputs()["cleared"]) == 50
+
+
+def test_headers_of_the_sender_travel_on(pipeline: Pipeline) -> None:
+    """What the sender put into headers is there for whoever reads the decision."""
+    from confluent_kafka import Producer  # noqa: PLC0415
+
+    producer = Producer({"bootstrap.servers": pipeline.kafka.bootstrap_servers})
+    headers: list[tuple[str, str | bytes | None]] = [("traceparent", b"00-abc-def-01"), ("empty", None), ("ce_id", b"theirs")]
+    producer.produce(pipeline.topics["submitted"], claim_event(1), b"k", headers=headers)
+    producer.flush()
+    pipeline.sent = 1
+    with pipeline.worker():
+        pipeline.wait_for_all()
+    (message,) = pipeline.outputs()["cleared"]
+
+    assert ("traceparent", b"00-abc-def-01") in message.headers()
+    assert ("empty", None) in message.headers()
+    assert [value for name, value in message.headers() if name == "ce_id"] != [b"theirs"]
+
+
+def test_a_run_of_dead_letters_stops_the_worker(pipeline: Pipeline) -> None:
+    """More dead letters in a row than allowed stop the worker, and nothing of that batch is passed over."""
+    pipeline.send([(b"k", b"junk") for _ in range(30)])
+    pipeline.extra["CLAIMSCRUB_DEADLETTER_RUN"] = "20"
+    worker = pipeline.worker()
+
+    assert worker.wait() == 3
+    assert "CLAIMSCRUB_DEADLETTER_RUN" in worker.log
+    assert pipeline.count() == 0
+
+    with pipeline.worker(CLAIMSCRUB_DEADLETTER_RUN="0"):
+        pipeline.wait_for_all()
+    assert len(pipeline.outputs()["deadletter"]) == 30
+
+
+def test_a_missing_topic_is_named_with_the_remedy(kafka: Cluster, topic_prefix: str, tmp_path: Path) -> None:
+    """Without its topics the worker does not start, and says which command makes them."""
+    pipeline = Pipeline(kafka, topic_prefix, tmp_path)
+    ended = pipeline.run("worker")
+
+    assert ended.returncode == 3
+    assert f"{topic_prefix}claims.submitted" in ended.stderr
+    assert "claimscrub topics create" in ended.stderr
+
+
+def test_unequal_partitions_are_refused(kafka: Cluster, topic_prefix: str, tmp_path: Path) -> None:
+    """Topics with different numbers of partitions would break a member's order: the worker says so and ends."""
+    pipeline = Pipeline(kafka, topic_prefix, tmp_path)
+    names = list(pipeline.topics.values())
+    kafka.create_topics({names[0]: 4, names[1]: 4, names[2]: 4, names[3]: 2})
+    ended = pipeline.run("worker")
+
+    assert ended.returncode == 3
+    assert "same number of partitions" in ended.stderr
+
+
+def test_an_unreachable_broker_ends_in_one_sentence(tmp_path: Path) -> None:
+    """Where no broker answers within the start-up time, the worker ends with a sentence that names the setting."""
+    pipeline = Pipeline(Cluster("127.0.0.1:1"), "x-", tmp_path, extra={"CLAIMSCRUB_STARTUP_TIMEOUT_SECONDS": "3"})
+    ended = pipeline.run("worker")
+    last = ended.stderr.strip().splitlines()[-1]
+
+    assert ended.returncode == 3
+    assert "no Kafka broker answers at 127.0.0.1:1" in last
+    assert "CLAIMSCRUB_BOOTSTRAP_SERVERS" in last
+    assert "Traceback" not in ended.stderr
+
+
+def test_submit_publishes_files(pipeline: Pipeline) -> None:
+    """`claimscrub submit` publishes each claim of a file, byte for byte, and names what is not a claim."""
+    path = pipeline.folder / "claims.ndjson"
+    path.write_bytes(claim_event(1) + b"\nbroken\n" + claim_event(2) + b"\n")
+    ended = pipeline.run("submit", str(path))
+    records = pipeline.kafka.read_all(pipeline.topics["submitted"])
+
+    assert ended.returncode == 2
+    assert f"{path}:2:" in ended.stderr
+    assert "2 claims published" in ended.stderr
+    assert sorted(record.value() for record in records) == [claim_event(1), claim_event(2)]
+
+
+def test_topics_create_can_be_repeated(pipeline: Pipeline) -> None:
+    """Topics that exist stay as they are."""
+    again = pipeline.run("topics", "create")
+
+    assert again.returncode == 0
+    assert again.stdout.count("exists") == 4

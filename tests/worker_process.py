@@ -1,0 +1,153 @@
+"""A worker as a process, as a deployment runs it, on topics of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from confluent_kafka import Message, Producer
+
+from rules.engine.examples import a_line, as_json, claim_content
+from tests.kafka_broker import Cluster
+
+ROOT = Path(__file__).parents[1]
+OUTPUTS = ("cleared", "flagged", "deadletter")
+
+
+def claim_event(number: int, *, flagged: bool = False) -> bytes:
+    """A small claim event with the id `C<number>`."""
+    lines = [a_line(units="2" if flagged else "1")]
+    return as_json(claim_content(claim_id=f"C{number}", lines=lines)).encode()
+
+
+def eventually(what: Callable[[], Any], seconds: float = 30.0) -> Any:
+    """Wait until a condition holds and return its value; fail with its last value."""
+    deadline = time.monotonic() + seconds
+    while not (value := what()):
+        assert time.monotonic() < deadline, f"not within {seconds} s; the last value was {value!r}"
+        time.sleep(0.05)
+    return value
+
+
+@dataclass
+class Pipeline:
+    """Four topics, a consumer group, and the environment of a worker on them."""
+
+    kafka: Cluster
+    prefix: str
+    folder: Path
+    partitions: int = 4
+    extra: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.topics = {name: f"{self.prefix}claims.{name}" for name in ("submitted", *OUTPUTS)}
+        self.sent = 0
+
+    @property
+    def environment(self) -> dict[str, str]:
+        own = {
+            "CLAIMSCRUB_BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers,
+            "CLAIMSCRUB_GROUP_ID": f"{self.prefix}group",
+            "CLAIMSCRUB_SESSION_TIMEOUT_SECONDS": "2",
+            "CLAIMSCRUB_PARTITIONS": str(self.partitions),
+            "CLAIMSCRUB_LOG_FORMAT": "json",
+            **{f"CLAIMSCRUB_{name.upper()}_TOPIC": topic for name, topic in self.topics.items()},
+            **self.extra,
+        }
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("CLAIMSCRUB_")}
+        return {**inherited, **own, "PYTHONPATH": str(ROOT)}
+
+    def run(self, *arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+        """A `claimscrub` command to its end."""
+        return subprocess.run(
+            [sys.executable, "-m", "worker.cli", *arguments],
+            env=self.environment, cwd=self.folder, timeout=timeout, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+
+    def create_topics(self) -> None:
+        made = self.run("topics", "create")
+        assert made.returncode == 0, made.stderr
+
+    def send(self, events: list[tuple[bytes | None, bytes | None]], **config: Any) -> None:
+        """Publish (key, value) pairs to the submitted topic and wait until the broker has them."""
+        producer = Producer({"bootstrap.servers": self.kafka.bootstrap_servers, "linger.ms": 5, **config})
+        failures: list[Any] = []
+        for key, value in events:
+            producer.produce(
+                self.topics["submitted"], value, key, on_delivery=lambda error, _: failures.append(error) if error else None
+            )
+            producer.poll(0)
+        assert producer.flush(30) == 0
+        assert failures == []
+        self.sent += len(events)
+
+    def outputs(self) -> dict[str, list[Message]]:
+        """What stands on each output topic."""
+        return {name: self.kafka.read_all(self.topics[name]) for name in OUTPUTS}
+
+    def count(self) -> int:
+        """How many records stand on the output topics."""
+        return sum(sum(self.kafka.end_offsets(self.topics[name]).values()) for name in OUTPUTS)
+
+    def wait_for_all(self, seconds: float = 60.0) -> None:
+        """Wait until there are as many outputs as events were sent."""
+        eventually(lambda: self.count() >= self.sent, seconds)
+
+    def worker(self, **extra: str) -> Worker:
+        return Worker(self, extra)
+
+
+class Worker:
+    """A running worker; leaving the context stops it."""
+
+    def __init__(self, pipeline: Pipeline, extra: dict[str, str]) -> None:
+        self._log_path = pipeline.folder / f"worker-{time.monotonic_ns()}.log"
+        with self._log_path.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "worker.cli", "worker"],
+                env={**pipeline.environment, **extra}, cwd=pipeline.folder, stdout=log, stderr=log,
+            )  # fmt: skip
+
+    @property
+    def log(self) -> str:
+        return self._log_path.read_text()
+
+    def events(self, event: str) -> list[dict[str, Any]]:
+        """The log lines of one kind."""
+        lines = [json.loads(line) for line in self.log.splitlines() if line.startswith("{")]
+        return [line for line in lines if line["event"] == event]
+
+    def wait_until_ready(self, seconds: float = 40.0) -> None:
+        eventually(lambda: self.events("ready") or self.process.poll() is not None, seconds)
+        assert self.process.poll() is None, self.log
+
+    def terminate(self, seconds: float = 20.0) -> int:
+        """SIGTERM, and the exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.wait(seconds)
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self.process.kill()
+        self.process.wait(10)
+
+    def wait(self, seconds: float = 60.0) -> int:
+        return self.process.wait(seconds)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self.process.poll() is None:
+            self.terminate()
+        if error is not None:
+            print(self.log[-4000:], file=sys.stderr)
