@@ -20,20 +20,19 @@ from worker.transport import batch_transport
 log = structlog.get_logger("claimscrub.worker")
 
 
-def build_app(settings: Settings, ruleset: RuleSet) -> Any:
+def build_app(settings: Settings, ruleset: RuleSet, folder: Path) -> Any:
     """The app that consumes claim events and publishes decisions.
 
     Args:
         settings: where and how.
         ruleset: the rules that decide.
+        folder: for the worker's files; two workers with one folder would fight over it.
     """
-    folder = settings.data_directory or Path(tempfile.mkdtemp(prefix="claimscrub-"))
-    folder.mkdir(parents=True, exist_ok=True)
     app = faust.App(
         settings.group_id,
         broker=[f"kafka://{server}" for server in settings.bootstrap_servers.split(",")],
         broker_credentials=_credentials(settings),
-        datadir=str(folder),  # two workers with one folder would fight over it
+        datadir=str(folder),
         web_enabled=False,
         # Topics are made by `claimscrub topics create`, never as a side effect of a worker.
         topic_allow_declare=False,
@@ -88,18 +87,19 @@ def run_worker(settings: Settings, ruleset: RuleSet) -> None:
     Raises:
         Exception: what stopped the worker, if it did not stop because it was told to.
     """
-    app = build_app(settings, ruleset)
-    worker = faust.Worker(
-        app, loglevel=None, logfile=None, quiet=True, redirect_stdouts=False, override_logging=False, debug=False
-    )
-    worker.spinner = None  # it writes to standard output even where that is no terminal
-    try:
-        worker.execute_from_commandline()
-    except SystemExit as end:
-        if app.failure is not None:
-            raise app.failure from None
-        if end.code:
-            raise
+    with tempfile.TemporaryDirectory(prefix="claimscrub-") as temporary:
+        folder = settings.data_directory or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        app = build_app(settings, ruleset, folder)
+        worker = faust.Worker(app, quiet=True, redirect_stdouts=False, override_logging=False)
+        worker.spinner = None  # it writes to standard output even where that is no terminal
+        try:
+            worker.execute_from_commandline()
+        except SystemExit as end:
+            if app.failure is not None:
+                raise app.failure from None
+            if end.code:
+                raise
 
 
 def _credentials(settings: Settings) -> Any:

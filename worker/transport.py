@@ -90,13 +90,17 @@ class BatchConsumer(driver.Consumer):
     async def wait_empty(self) -> None:
         """Finish what was begun and commit it; Faust asks for this before it gives partitions away and when it stops."""
         deadline = asyncio.get_running_loop().time() + self.drain_seconds
-        while any(message.value.begun and not message.acked for queue in self._in_flight.values() for message, _ in queue):
+        while self.app.failure is None and self._has_begun():
             remaining = deadline - asyncio.get_running_loop().time()
             if remaining <= 0:
                 self.log.warning("batches were not acknowledged in time; their claims will be decided again")
                 break
             await self._sleep_until_woken(remaining)
         await self.commit_and_end_transactions()
+
+    def _has_begun(self) -> bool:
+        messages = (message for queue in self._in_flight.values() for message, _ in queue)
+        return any(message.value.begun and not message.acked for message in messages)
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Drop what belongs to the old assignment, once the commit above is done."""

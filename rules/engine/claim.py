@@ -45,9 +45,12 @@ class _IsoDate:
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         text = core_schema.str_schema(pattern=r"^\d{4}-\d{2}-\d{2}$", strict=True)
-        return core_schema.json_or_python_schema(
-            core_schema.chain_schema([text, core_schema.date_schema(strict=False)]), handler(source)
+        read = core_schema.custom_error_schema(
+            core_schema.chain_schema([text, core_schema.date_schema(strict=False)]),
+            custom_error_type="date",
+            custom_error_message="not a date",
         )
+        return core_schema.json_or_python_schema(read, handler(source))
 
 
 IsoDate = Annotated[date, _IsoDate]
@@ -282,7 +285,7 @@ class Claim(_Part):
     def _without_blanks(cls, raw: bytes | str, error: ValidationError) -> Self:
         """Read a claim again whose dates or amounts are blank strings: blank means missing, and a rule will say so."""
         errors = error.errors(include_url=False)
-        if any(each["input"] != "" or not each["loc"] or each["loc"] == ("claim_id",) for each in errors):
+        if any(not _is_blank(each["input"]) or each["loc"] == ("claim_id",) for each in errors):
             raise _claim_error(error, raw) from None
         content = _parse(raw)
         for each in errors:
@@ -344,14 +347,12 @@ def claim_schema() -> dict[str, Any]:
 
 
 _EXPECTED = {
+    "date": "a date as YYYY-MM-DD",
+    "string_pattern_mismatch": "letters, digits and punctuation only",
     "missing": "a value",
     "string_type": "a string",
     "string_too_long": "a shorter string",
     "string_too_short": "a string that is not empty",
-    "string_pattern_mismatch": "a date as YYYY-MM-DD",
-    "date_parsing": "a date as YYYY-MM-DD",
-    "date_from_datetime_parsing": "a date as YYYY-MM-DD",
-    "date_type": "a date as YYYY-MM-DD",
     "decimal_type": 'a number, best as a string such as "32500.00"',
     "decimal_parsing": 'a number, best as a string such as "32500.00"',
     "decimal_max_digits": "a number of at most 18 digits",
@@ -364,11 +365,9 @@ _EXPECTED = {
     "literal_error": "one of the listed values",
 }
 _PROBLEM = {
+    "date": "not a date",
+    "string_pattern_mismatch": "not printable ASCII without blanks",
     "missing": "missing",
-    "string_pattern_mismatch": "not a date",
-    "date_parsing": "not a date",
-    "date_from_datetime_parsing": "not a date",
-    "date_type": "not a date",
     "decimal_type": "not a number",
     "decimal_parsing": "not a number",
     "decimal_max_digits": "number too long",
@@ -396,8 +395,6 @@ def _claim_error(error: ValidationError, raw: bytes | str) -> ClaimError:
     expected = _EXPECTED.get(kind, "what the claim schema says (claimscrub schema)")
     if kind == "literal_error":
         expected = "one of " + str(first["ctx"]["expected"]).replace("''", "blank").replace(" or ", ", ")
-    if location == ("claim_id",) and kind == "string_pattern_mismatch":
-        problem, expected = "not printable ASCII without blanks", "letters, digits and punctuation only"
     return ClaimError(json_path(location), problem, expected, _claim_id_of(raw))
 
 
@@ -425,6 +422,10 @@ def _claim_id_of(raw: bytes | str) -> str | None:
         return None
     claim_id = content.get("claim_id") if isinstance(content, dict) else None
     return claim_id if isinstance(claim_id, str) and 0 < len(claim_id) <= 128 and claim_id.isprintable() else None  # noqa: PLR2004
+
+
+def _is_blank(value: Any) -> bool:
+    return isinstance(value, str) and not value.strip()
 
 
 def _remove(content: Any, location: tuple[int | str, ...]) -> None:

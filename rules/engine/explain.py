@@ -38,7 +38,7 @@ def _paragraphs(rule: Rule, ruleset: RuleSet) -> Iterator[str]:
     if rule.yields_to:
         yield f"- **Silent where there is a finding of**: {', '.join(sorted(rule.yields_to))}"
     changes = [
-        f"{profile.key} {'off' if change.off else change.severity} ({change.why})"
+        f"{profile.key} {'silent' if change.silent else change.severity} ({change.why})"
         for profile in ruleset.profiles.values()
         if (change := profile.rules.get(rule.id)) is not None
     ]

@@ -7,7 +7,7 @@
       extends: UHC_COM
       payer_ids: []
       adoption: {ptp: assumed}                    # how sure it is that the payer follows the CMS base layer
-      rules: {UNT002: {severity: warning, why: "…", citation: coding-knowledge}, FAC004: {off: true, why: "…", citation: …}}
+      rules: {UNT002: {severity: warning, why: "…", citation: coding-knowledge}, FAC004: {silent: true, why: "…", citation: …}}
       policy: {filing_limit: {title: …, verified_on: …, values: {…}}}
 
 A profile inherits everything from what it extends, key by key; the root is `OTHER`, any payer.
@@ -24,6 +24,7 @@ from rules.engine.decision import Severity
 from rules.engine.policy import Policy, ReferenceDataError, read_policy, read_yaml
 
 ROOT = "OTHER"
+ADOPTION_WORDS = ("own", "confirmed", "assumed", "contract", "off")
 _KEYS = {"name", "line", "extends", "payer_ids", "adoption", "rules", "policy"}
 
 
@@ -31,7 +32,7 @@ _KEYS = {"name", "line", "extends", "payer_ids", "adoption", "rules", "policy"}
 class RuleChange:
     """What a payer changes about a rule, on the record."""
 
-    off: bool
+    silent: bool
     severity: Severity | None
     why: str
     citation: str
@@ -92,6 +93,9 @@ def _profile(key: str, entry: Mapping[str, Any], path: Path, parent: PayerProfil
         name: read_policy(name, value, path)
         for name, value in (entry.get("policy") or {}).items()
     }
+    for layer, word in (entry.get("adoption") or {}).items():
+        if word not in ADOPTION_WORDS:  # YAML reads a bare off as false
+            raise ReferenceDataError(f"{path.name}: {key}: adoption of {layer}: expected one of {ADOPTION_WORDS}, quoted")
     changes = {rule_id: _change(key, rule_id, value, path) for rule_id, value in (entry.get("rules") or {}).items()}
     return PayerProfile(
         key=key,
@@ -108,8 +112,8 @@ def _profile(key: str, entry: Mapping[str, Any], path: Path, parent: PayerProfil
 def _change(key: str, rule_id: str, entry: Any, path: Path) -> RuleChange:
     try:
         severity = Severity(entry["severity"]) if "severity" in entry else None
-        return RuleChange(bool(entry.get("off", False)), severity, entry["why"], entry["citation"])
+        return RuleChange(bool(entry.get("silent", False)), severity, entry["why"], entry["citation"])
     except (KeyError, TypeError, ValueError):
         raise ReferenceDataError(
-            f"{path.name}: {key}: {rule_id}: expected off: true or severity, with why and citation"
+            f"{path.name}: {key}: {rule_id}: expected silent: true or severity, with why and citation"
         ) from None

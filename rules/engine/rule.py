@@ -44,7 +44,7 @@ PARAMETERS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     }
 )
 # A name states the defect and reads after "this claim has"; advice belongs in the remedy.
-_ADVICE = re.compile(r"^(check|must|require|avoid|use|do|ensure|add|fix)-")
+_ADVICE = re.compile(r"^(check|must|require|avoid|use|do|ensure|fix)-")
 
 
 class RuleDefinitionError(TypeError):

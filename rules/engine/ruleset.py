@@ -135,7 +135,8 @@ class RulePack:
 
 
 _Kind = tuple[str, str, bool, bool]  # payer key, claim type, void, guarded
-_Answers = list[tuple[CompiledRule, ServiceLine | None, Any]]
+_Answers = list[tuple[CompiledRule | None, ServiceLine | None, Any]]
+RULE_ERROR = "RULE_ERROR"
 
 
 class RuleSet:
@@ -249,7 +250,7 @@ class RuleSet:
         if (
             rule.status == "retired"
             or (rule.payers is not None and rule.payers.isdisjoint(profile.ancestors))
-            or (change is not None and change.off)
+            or (change is not None and change.silent)
             or adoption == "off"
             or not rule.effective <= day
             or (rule.terminated is not None and day >= rule.terminated)
@@ -309,7 +310,7 @@ class RuleSet:
         try:
             answers = self._answers(claim, history, key)
         except Exception:  # noqa: BLE001  (whatever a rule raises: judge again, each rule guarded, to name the culprit)
-            answers = self._answers(claim, history, key, guarded=True)
+            answers = self._guarded_answers(claim, history, key)
         if not answers and not unknown:
             return Decision(
                 claim.claim_id, Disposition.CLEARED, key, claim.received_date, (), (), self.version, self.digest
@@ -374,20 +375,29 @@ class RuleSet:
                         answers.append((compiled, None, answer))
         return answers
 
+    def _guarded_answers(self, claim: Claim, history: History, key: str) -> _Answers:
+        try:
+            return self._answers(claim, history, key, guarded=True)
+        except Exception as error:  # noqa: BLE001  (no rule's fault: the claim is flagged all the same)
+            return [(None, None, error)]
+
     def _conclude(self, claim: Claim, answers: _Answers) -> tuple[list[Finding], list[Unevaluated]]:
         findings: list[Finding] = []
         not_evaluated: list[Unevaluated] = []
         positions = {id(line): number for number, line in enumerate(claim.lines, 1)}
         for compiled, line, answer in answers:
             for each in answer if isinstance(answer, list) else (answer,):
-                if isinstance(each, NotEvaluated):
+                if isinstance(each, Exception) or compiled is None:
+                    findings.append(_rule_error(compiled, each))
+                elif isinstance(each, NotEvaluated):
                     where = positions.get(id(each.line or line))
                     not_evaluated.append(Unevaluated(compiled.rule.id, compiled.rule.name, where, each.reason))
-                elif isinstance(each, Exception):
-                    findings.append(_rule_error(compiled.rule, each))
                 else:
                     flag = each if isinstance(each, Flag) else Flag(each)
-                    findings.append(self._finding(claim, compiled, flag, positions.get(id(flag.line or line))))
+                    try:
+                        findings.append(self._finding(claim, compiled, flag, positions.get(id(flag.line or line))))
+                    except Exception as error:  # noqa: BLE001  (an answer that can't be read is a failed rule too)
+                        findings.append(_rule_error(compiled, error))
         if len(findings) > 1:
             findings = self._special_first(findings)
             findings.sort(key=_order)
@@ -400,8 +410,11 @@ class RuleSet:
         return [
             finding
             for finding in findings
-            if not any((other, finding.line) in spoken for other in self.rules[finding.rule_id].yields_to)
+            if not any((other, finding.line) in spoken for other in self._yields_to(finding))
         ]
+
+    def _yields_to(self, finding: Finding) -> frozenset[str]:
+        return self.rules[finding.rule_id].yields_to if finding.category != RULE_ERROR else frozenset()
 
     def _finding(self, claim: Claim, compiled: CompiledRule, flag: Flag, line: int | None) -> Finding:
         rule = compiled.rule
@@ -468,15 +481,16 @@ def _order(finding: Finding) -> tuple[Any, ...]:
     return (finding.line or 0, finding.rule_id, finding.path, finding.message)
 
 
-def _rule_error(rule: Rule, error: Exception) -> Finding:
+def _rule_error(compiled: CompiledRule | None, error: Exception) -> Finding:
     """A failed rule as a finding: the claim is flagged, and the place of the failure named; no value of the claim is."""
+    rule_id, name = (compiled.rule.id, compiled.rule.name) if compiled else ("ENGINE", "engine")
     frame = traceback.extract_tb(error.__traceback__)[-1]
     return Finding(
-        rule_id=rule.id,
+        rule_id=rule_id,
         name="rule-error",
         title="A rule failed",
         severity=Severity.ERROR,
-        category="RULE_ERROR",
+        category=RULE_ERROR,
         carc="",
         alternative_carc=(),
         rarc="",
@@ -486,7 +500,7 @@ def _rule_error(rule: Rule, error: Exception) -> Finding:
         line=None,
         path="$",
         location="",
-        message=f"{rule.id} {rule.name} failed: {type(error).__name__} at {Path(frame.filename).name}:{frame.lineno}",
+        message=f"{rule_id} {name} failed: {type(error).__name__} at {Path(frame.filename).name}:{frame.lineno}",
         remedy="Check this claim by hand against the rule, and report the failure to those who run claimscrub.",
         citations=(),
         effective_from=None,
