@@ -1,0 +1,220 @@
+"""The command line as a user meets it: output, error sentences, exit codes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from rules.engine.examples import a_line, as_json, claim_content
+from worker.cli import main
+from worker.settings import Settings, SettingsError, load_settings
+
+
+def _claim(claim_id: str, units: str = "1", **changes: Any) -> str:
+    return as_json(claim_content(claim_id=claim_id, lines=[a_line(units=units)], **changes))
+
+
+def _run(*arguments: str, stdin: str | bytes | None = None) -> Result:
+    return CliRunner().invoke(main, list(arguments), input=stdin)
+
+
+def _decisions(result: Result) -> list[Any]:
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"CLAIMSCRUB_{name.upper()}", raising=False)
+
+
+def test_check_prints_a_decision_per_claim_in_order(tmp_path: Path) -> None:
+    """NDJSON in, one decision a line out, in the order of the input; exit code 1 when something is flagged."""
+    path = tmp_path / "claims.ndjson"
+    path.write_text("\n".join([_claim("A"), "", _claim("B", units="2"), _claim("C")]))
+    result = _run("check", str(path))
+
+    assert result.exit_code == 1
+    assert [(each["claim_id"], each["disposition"]) for each in _decisions(result)] == [
+        ("A", "cleared"),
+        ("B", "flagged"),
+        ("C", "cleared"),
+    ]
+    (finding,) = _decisions(result)[1]["findings"]
+    assert {"rule_id", "severity", "carc", "rarc", "line", "message", "remedy", "citations"} <= set(finding)
+    assert _decisions(result)[0]["not_evaluated"] == []
+    assert _decisions(result)[1]["source"] == f"{path}:3"
+
+
+def test_check_of_clean_claims_exits_0(tmp_path: Path) -> None:
+    """Nothing flagged and nothing unreadable is exit code 0."""
+    path = tmp_path / "claim.json"
+    path.write_text(json.dumps(json.loads(_claim("A")), indent=2))
+    result = _run("check", str(path))
+
+    assert result.exit_code == 0
+    assert [each["claim_id"] for each in _decisions(result)] == ["A"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[{a},{b}]",
+        "[\n  {a},\n  {b}\n]\n",
+        "{a}{b}",
+        "{a}\n{b}",
+        "{a}\r\n\r\n{b}\r\n",
+        "\ufeff{a}\n{b}\n",
+        "{pretty_a}\n{pretty_b}\n",
+        "\n\n{pretty_a}{b}",
+    ],
+)
+def test_check_reads_json_however_it_is_laid_out(tmp_path: Path, text: str) -> None:
+    """An array, objects one after another, indented or one a line: all are read."""
+    path = tmp_path / "claims.json"
+    plain = {"a": _claim("A"), "b": _claim("B")}
+    for name, claim in plain.items():
+        text = text.replace(f"{{pretty_{name}}}", json.dumps(json.loads(claim), indent=1))
+        text = text.replace(f"{{{name}}}", claim)
+    path.write_text(text, encoding="utf-8")
+    result = _run("check", str(path))
+
+    assert result.stderr == ""
+    assert [each["claim_id"] for each in _decisions(result)] == ["A", "B"]
+
+
+@pytest.mark.parametrize(
+    ("text", "read", "said"),
+    [
+        ("{a}\nbroken\n{b}\n", ["A", "B"], ":2: $: not JSON"),
+        ("broken\n{a}\n", ["A"], ":1: $: not JSON"),
+        ('{a}\n{"claim_id":"X"}\n{b}\n', ["A", "B"], ":2: claim_type: missing; expected a value"),
+        ("[{a}, broken, {b}]", ["A"], "what follows was not read"),
+        ("[{a}", ["A"], None),
+        ("", [], "empty"),
+        ("   \n", [], "empty"),
+        ("ISA*00*", [], "X12"),
+        ("just words\n", [], "not JSON"),
+        ("{a}\n[]\n", ["A"], ":2: $: not an object"),
+        ("[" * 50_000, [], "nested too deep"),
+    ],
+)
+def test_check_names_what_is_unreadable_and_reads_the_rest(
+    tmp_path: Path, text: str, read: list[str], said: str | None
+) -> None:
+    """Each unreadable thing is one line on standard error with file, line, problem; the exit code is 2."""
+    path = tmp_path / "claims.txt"
+    path.write_text(text.replace("{a}", _claim("A")).replace("{b}", _claim("B")))
+    result = _run("check", str(path))
+
+    assert [each["claim_id"] for each in _decisions(result)] == read
+    assert "Traceback" not in result.stderr
+    if said is None:
+        assert result.exit_code == 0
+    else:
+        assert said in result.stderr
+        assert result.exit_code == 2
+
+
+def test_unreadable_weighs_more_than_flagged(tmp_path: Path) -> None:
+    """With both, the exit code is 2; a later file is still read."""
+    bad, good = tmp_path / "bad", tmp_path / "good"
+    bad.write_bytes(b"\xff\xfe")
+    good.write_text(_claim("A", units="2"))
+    result = _run("check", str(bad), str(tmp_path / "absent"), str(good))
+
+    assert result.exit_code == 2
+    assert "not UTF-8" in result.stderr
+    assert "absent: No such file" in result.stderr
+    assert [each["disposition"] for each in _decisions(result)] == ["flagged"]
+
+
+def test_check_reads_standard_input() -> None:
+    """A dash is standard input."""
+    result = _run("check", "-", stdin=_claim("A"))
+
+    assert result.exit_code == 0
+    assert _decisions(result)[0]["source"] == "stdin:1"
+
+
+def test_check_as_of_another_day(tmp_path: Path) -> None:
+    """--as-of judges as if the claim had been received that day; a bad date is refused."""
+    path = tmp_path / "claim.json"
+    path.write_text(_claim("A"))
+    late = _run("check", "--as-of", "2028-01-31", str(path))
+
+    assert _decisions(late)[0]["received_date"] == "2028-01-31"
+    assert "HIS008" in {finding["rule_id"] for finding in _decisions(late)[0]["findings"]}
+    assert _run("check", "--as-of", "someday", str(path)).exit_code == 2
+
+
+def test_rules_list_names_every_rule() -> None:
+    """The list has each rule with severity and title, as a table or as JSON."""
+    table = _run("rules", "list")
+    as_json_lines = [json.loads(line) for line in _run("rules", "list", "--json").stdout.splitlines()]
+
+    assert "units-over-daily-limit" in table.stdout
+    assert {"id": "UNT001", "severity": "error"}.items() <= next(each for each in as_json_lines if each["id"] == "UNT001").items()
+
+
+@pytest.mark.parametrize("wanted", ["UNT001", "unt001", "units-over-daily-limit"])
+def test_rules_explain_takes_id_or_name(wanted: str) -> None:
+    """A rule is explained by its id or its name."""
+    result = _run("rules", "explain", wanted)
+
+    assert result.exit_code == 0
+    assert result.stdout.startswith("# UNT001 units-over-daily-limit")
+
+
+def test_an_unknown_rule_is_named() -> None:
+    """An unknown id ends in one sentence that says where to look."""
+    result = _run("rules", "explain", "ZZZ999")
+
+    assert result.exit_code == 2
+    assert "no rule ZZZ999" in result.stderr
+
+
+def test_settings_are_shown_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every setting stands there with its variable, and no password is printed."""
+    monkeypatch.setenv("CLAIMSCRUB_SECURITY_PROTOCOL", "SASL_PLAINTEXT")
+    monkeypatch.setenv("CLAIMSCRUB_SASL_USERNAME", "scrubber")
+    monkeypatch.setenv("CLAIMSCRUB_SASL_PASSWORD", "hush-hush")
+    result = _run("settings")
+
+    for name in Settings.model_fields:
+        assert f"CLAIMSCRUB_{name.upper()}" in result.stdout
+    assert "scrubber" in result.stdout
+    assert "hush" not in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"CLAIMSCRUB_PARTITIONS": "many"}, "CLAIMSCRUB_PARTITIONS"),
+        ({"CLAIMSCRUB_LOG_FORMAT": "xml"}, "CLAIMSCRUB_LOG_FORMAT"),
+        ({"CLAIMSCRUB_SECURITY_PROTOCOL": "SASL_SSL"}, "CLAIMSCRUB_SASL_USERNAME and CLAIMSCRUB_SASL_PASSWORD are needed"),
+        ({"CLAIMSCRUB_FLAGGED_TOPIC": "claims.cleared"}, "four names"),
+        ({"CLAIMSCRUB_MAX_CLAIM_BYTES": "9000000"}, "CLAIMSCRUB_MAX_MESSAGE_BYTES must be larger"),
+    ],
+)
+def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], said: str) -> None:
+    """A setting that can't be is one sentence with the variable's name."""
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=said):
+        load_settings()
+    result = _run("settings")
+
+    assert result.exit_code == 3
+    assert said in result.stderr
+
+
+def test_the_published_schema_is_the_reader_s() -> None:
+    """The JSON Schema in docs/contract is what `claimscrub schema` prints; `make schema` writes it anew."""
+    published = Path(__file__).parents[2] / "docs" / "contract" / "claim.schema.json"
+
+    assert published.read_text() == _run("schema").stdout

@@ -1,0 +1,174 @@
+"""From bytes to what is published: envelopes, dead letters, and the limits between them."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rules import ClaimError, Disposition, RuleSet
+from rules.engine.examples import a_line, as_json, claim_content
+from worker.codec import cloud_event_headers
+from worker.deadletter import DeadLetterFloodError, DeadLetterLimit, error_headers
+from worker.pipeline import Limits, handle, input_digest, utc_date
+
+RULESET = RuleSet.load()
+CLEAN = as_json(claim_content()).encode()
+
+
+def test_an_envelope_holds_the_claims_own_bytes_and_the_decision() -> None:
+    """The claim is spliced in byte for byte, whatever its spacing, and the whole is JSON."""
+    raw = b'  {"odd" :  "spacing\\u00e9",\n' + CLEAN[1:] + b"\n"
+    outcome = handle(raw, RULESET)
+
+    assert outcome.value is not None
+    assert raw in outcome.value
+    content = json.loads(outcome.value)
+    assert content["claim"]["claim_id"] == content["decision"]["claim_id"] == "EXAMPLE-1"
+    assert content["decision"]["input_digest"] == input_digest(raw)
+    assert content["decision"]["rule_set"] == {"version": RULESET.version, "digest": RULESET.digest}
+
+
+def test_a_flagged_claim_says_why_where_and_what_to_do() -> None:
+    """Each finding has rule, severity, likely denial, line, field, message, remedy and citations."""
+    outcome = handle(as_json(claim_content(lines=[a_line(units="2")])).encode(), RULESET)
+    (finding,) = json.loads(outcome.value or b"")["decision"]["findings"]
+
+    assert outcome.disposition is Disposition.FLAGGED
+    assert finding["rule_id"] == "UNT001"
+    assert (finding["severity"], finding["carc"], finding["rarc"], finding["group"]) == ("error", "151", "N362", "CO")
+    assert (finding["line"], finding["field"], finding["location"]) == (1, "lines[0].units", "2400 SV104")
+    assert "2 units" in finding["message"]
+    assert finding["remedy"]
+    assert {"key", "publisher", "title", "edition", "url"} == set(finding["citations"][0])
+
+
+def test_the_same_event_gives_the_same_bytes() -> None:
+    """A redelivered event is answered with the very same bytes."""
+    assert handle(CLEAN, RULESET, 1_786_000_000_000) == handle(CLEAN, RuleSet.load(), 1_786_000_000_000)
+
+
+def test_the_records_timestamp_dates_the_receipt_of_a_claim_that_does_not() -> None:
+    """Without a receipt date of its own a claim counts as received when the record was written."""
+    content = claim_content()
+    del content["received_date"]
+    raw = as_json(content).encode()
+
+    assert json.loads(handle(raw, RULESET, 1_786_000_000_000).value or b"")["decision"]["received_date"] == "2026-08-06"
+    assert json.loads(handle(raw, RULESET, None).value or b"")["decision"]["received_date"] is None
+    assert json.loads(handle(CLEAN, RULESET, 0).value or b"")["decision"]["received_date"] == "2026-08-10"
+
+
+@pytest.mark.parametrize(
+    ("timestamp", "day"),
+    [(0, date(1970, 1, 1)), (86_399_999, date(1970, 1, 1)), (86_400_000, date(1970, 1, 2)), (-1, None), (2**62, None), (None, None)],
+)
+def test_a_timestamp_is_a_utc_date(timestamp: int | None, day: date | None) -> None:
+    """A record's timestamp is read in UTC; what is no timestamp gives no date."""
+    assert utc_date(timestamp) == day
+
+
+def test_what_is_no_claim_is_kept_as_it_came() -> None:
+    """A dead letter holds the event's own bytes, and the claim's id where it can be read."""
+    raw = b'{"claim_id":"C7","claim_type":"dental"}'
+    outcome = handle(raw, RULESET)
+
+    assert outcome.value is raw
+    assert outcome.disposition is None
+    assert outcome.claim_id == "C7"
+    assert str(outcome.error).startswith("claim_type: value not known; expected one of")
+
+
+def test_an_event_without_a_value_is_a_dead_letter() -> None:
+    """A tombstone is no claim."""
+    outcome = handle(None, RULESET)
+
+    assert (outcome.value, outcome.disposition) == (None, None)
+    assert "no value" in str(outcome.error)
+
+
+def test_sizes_are_limited() -> None:
+    """A claim, or a claim with its decision, that is too large is a dead letter that names the setting."""
+    too_large = handle(CLEAN, RULESET, limits=Limits(claim=len(CLEAN) - 1, message=1_000_000))
+    with_decision = handle(CLEAN, RULESET, limits=Limits(claim=len(CLEAN), message=len(CLEAN)))
+    fits = handle(CLEAN, RULESET, limits=Limits(claim=len(CLEAN), message=1_000_000))
+
+    assert "CLAIMSCRUB_MAX_CLAIM_BYTES" in str(too_large.error)
+    assert "CLAIMSCRUB_MAX_MESSAGE_BYTES" in str(with_decision.error)
+    assert with_decision.value is CLEAN
+    assert fits.error is None
+
+
+@given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
+def test_no_bytes_make_it_fail(raw: bytes) -> None:
+    """Whatever comes, there is an outcome, and what is no claim is kept."""
+    outcome = handle(raw, RULESET)
+
+    assert outcome.value == raw
+    assert outcome.error is not None
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.sampled_from(["63685", "2026-08-03"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([*claim_content(), "code", "npi"]), inner),
+    max_leaves=15,
+)
+
+
+@given(st.dictionaries(st.sampled_from([*claim_content(), "type_of_bill", "statement_from_date"]), _JSON, max_size=6))
+def test_no_shape_of_claim_makes_it_fail(changes: dict[str, object]) -> None:
+    """Claims with any JSON in any field are decided or dead letters; no rule fails over one."""
+    raw = json.dumps({**claim_content(), **changes}).encode()
+    outcome = handle(raw, RULESET)
+
+    assert (outcome.error is None) == (outcome.decision is not None)
+    if outcome.decision is not None:
+        assert not [finding for finding in outcome.decision.findings if finding.name == "rule-error"]
+        json.loads(outcome.value or b"", parse_constant=lambda constant: pytest.fail(f"{constant} in the output"))
+
+
+def test_headers_are_those_of_a_cloud_event() -> None:
+    """Each output names its type, its subject and an id that is the same for every delivery."""
+    headers = dict(cloud_event_headers(Disposition.CLEARED, "C1", "t-0-5", [("ce_type", b"x"), ("mine", b"1")]))
+
+    assert headers == {
+        "ce_specversion": b"1.0",
+        "ce_id": b"t-0-5",
+        "ce_source": b"claimscrub",
+        "ce_type": b"claimscrub.claim.cleared.v1",
+        "ce_subject": b"C1",
+        "content-type": b"application/json",
+        "mine": b"1",
+    }
+    assert dict(cloud_event_headers(None, None, "t-0-5"))["ce_type"] == b"claimscrub.claim.deadletter.v1"
+
+
+def test_dead_letter_headers_are_those_of_kafka_connect() -> None:
+    """The reason stands where Kafka Connect's tools look for it."""
+    error = ClaimError("lines[0].units", "not a number", "a number")
+    headers = dict(error_headers(error, "claims.submitted", 3, 42, "group"))
+
+    assert headers["__connect.errors.topic"] == b"claims.submitted"
+    assert headers["__connect.errors.partition"] == b"3"
+    assert headers["__connect.errors.offset"] == b"42"
+    assert headers["__connect.errors.exception.class.name"] == b"rules.engine.claim.ClaimError"
+    assert headers["__connect.errors.exception.message"] == b"lines[0].units: not a number; expected a number"
+
+
+def test_only_a_run_of_dead_letters_is_too_many() -> None:
+    """A claim in between starts the count anew, and 0 sets no limit."""
+    limit, unlimited = DeadLetterLimit(2), DeadLetterLimit(0)
+    for _ in range(5):
+        limit.deadletter()
+        limit.deadletter()
+        limit.readable()
+    for _ in range(10_000):
+        unlimited.deadletter()
+    limit.deadletter()
+    limit.deadletter()
+
+    with pytest.raises(DeadLetterFloodError, match="CLAIMSCRUB_DEADLETTER_RUN"):
+        limit.deadletter()
