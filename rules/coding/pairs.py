@@ -1,12 +1,13 @@
 """Which procedure-to-procedure pairs stand in a group of lines, and whether a modifier opens them.
 
 Every rule about pairs asks here, so that they agree on the table, the dates and the modifiers. The tables hold every
-pair of a surgical code of spinal stimulation and the pairs among its usual companions, and no others.
+pair of a surgical code of spinal stimulation and the pairs among its usual companions, and no others; of the deleted
+pairs they hold those of 63685.
 """
 
 from collections.abc import Iterable, Mapping
 from datetime import date
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from rules.engine.claim import Claim, ServiceLine
 from rules.engine.decision import Severity
@@ -21,6 +22,7 @@ MODIFIER_POLICIES: Final = ("ncci.bypass_modifiers", "ncci.visit_bypass_modifier
 _EXCHANGE: Final = ("63685", "63688")
 _ASC_TAXONOMY: Final = "261QA1903X"
 
+Opening = Literal["open", "shut", "on column one only"]
 PairTable = Mapping[tuple[str, str], Mapping[str, Any]]
 
 
@@ -33,7 +35,7 @@ class LinePair(NamedTuple):
 
     @property
     def is_generator_exchange(self) -> bool:
-        """Whether the pair is a new generator with the removal of one."""
+        """Whether it is the pair of a new generator and the removal of one, as it stands since 2005 (indicator 1)."""
         return (self.column_one.procedure_code, self.column_two.procedure_code) == _EXCHANGE
 
 
@@ -50,13 +52,10 @@ _indexes: dict[int, tuple[PairTable, _Index]] = {}
 
 def pair_table(claim: Claim, policy: Mapping[str, Any]) -> PairTable | None:
     """The table a claim is judged by; None for inpatient and other claims, which have none."""
-    if claim.is_professional:
-        table: PairTable = policy["ncci.pairs_practitioner"]
-        return table
-    if claim.is_outpatient_hospital:
-        table = policy["ncci.pairs_outpatient"]
-        return table
-    return None
+    if not (claim.is_professional or claim.is_outpatient_hospital):
+        return None
+    table: PairTable = policy["ncci.pairs_practitioner" if claim.is_professional else "ncci.pairs_outpatient"]
+    return table
 
 
 def highest_severity(claim: Claim) -> Severity | None:
@@ -86,15 +85,17 @@ def pairs_in(group: LineGroup, table: PairTable | None) -> list[LinePair]:
     return found
 
 
-def opening_line(pair: LinePair, policy: Mapping[str, Any]) -> ServiceLine | None:
-    """The line whose modifier opens the pair, column two before column one; None where the pair stays shut."""
+def opening(claim: Claim, pair: LinePair, policy: Mapping[str, Any]) -> Opening:
+    """Whether a modifier opens an indicator 1 pair; for a hospital one on the column one line may not count."""
     one, two, _ = pair
     if two.procedure_code in policy["modifiers.visit_codes"]:
-        return None if policy["ncci.visit_bypass_modifiers"].isdisjoint(two.modifiers) else two
+        return "shut" if policy["ncci.visit_bypass_modifiers"].isdisjoint(two.modifiers) else "open"
     bypass = policy["ncci.bypass_modifiers"]
     if not bypass.isdisjoint(two.modifiers):
-        return two
-    return None if bypass.isdisjoint(one.modifiers) else one
+        return "open"
+    if bypass.isdisjoint(one.modifiers):
+        return "shut"
+    return "open" if claim.is_professional else "on column one only"
 
 
 def by_column_two(pairs: Iterable[LinePair]) -> list[tuple[ServiceLine, str]]:
