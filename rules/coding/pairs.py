@@ -70,10 +70,16 @@ def highest_severity(claim: Claim) -> Severity | None:
 
 def pairs_in(group: LineGroup, table: PairTable | None) -> list[LinePair]:
     """The pairs in force among a group's lines, in the order of the lines; a code is no pair with itself."""
-    found: list[LinePair] = []
     if table is None or len(group.codes) == 1:
-        return found
-    index = _index(table)
+        return []
+    found: list[LinePair] | None = group.worked_out.get("pairs")
+    if found is None:
+        found = group.worked_out["pairs"] = _find_pairs(group, _index(table))
+    return found
+
+
+def _find_pairs(group: LineGroup, index: _Index) -> list[LinePair]:
+    found: list[LinePair] = []
     for one in group.lines:
         seconds = index.get(one.procedure_code)
         if seconds is None or seconds.keys().isdisjoint(group.codes):

@@ -43,7 +43,7 @@ def a_facility_line(procedure_code: str = "63685", **changes: Any) -> dict[str, 
     }
 
 
-def claim_content(payer: str = "MEDICARE_FFS", **changes: Any) -> dict[str, Any]:
+def claim_content(payer: str = "MEDICARE_FFS", /, **changes: Any) -> dict[str, Any]:
     """The claim event of `a_claim` as it stands in JSON."""
     content: dict[str, Any] = {
         "claim_id": "EXAMPLE-1",
@@ -76,7 +76,7 @@ def claim_content(payer: str = "MEDICARE_FFS", **changes: Any) -> dict[str, Any]
     return content
 
 
-def facility_claim_content(payer: str = "MEDICARE_FFS", **changes: Any) -> dict[str, Any]:
+def facility_claim_content(payer: str = "MEDICARE_FFS", /, **changes: Any) -> dict[str, Any]:
     """The claim event of `a_facility_claim` as it stands in JSON."""
     defaults: dict[str, Any] = {
         "claim_id": "EXAMPLE-2",
@@ -104,12 +104,12 @@ def facility_claim_content(payer: str = "MEDICARE_FFS", **changes: Any) -> dict[
     return claim_content(payer, **{**defaults, **changes})
 
 
-def a_claim(payer: str = "MEDICARE_FFS", **changes: Any) -> Claim:
+def a_claim(payer: str = "MEDICARE_FFS", /, **changes: Any) -> Claim:
     """A clean professional claim, with the changes named."""
     return Claim.from_json(as_json(claim_content(payer, **changes)))
 
 
-def a_facility_claim(payer: str = "MEDICARE_FFS", **changes: Any) -> Claim:
+def a_facility_claim(payer: str = "MEDICARE_FFS", /, **changes: Any) -> Claim:
     """A clean hospital outpatient claim, with the changes named."""
     return Claim.from_json(as_json(facility_claim_content(payer, **changes)))
 

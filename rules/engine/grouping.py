@@ -8,8 +8,9 @@ providers who both bill modifier 62 are two groups.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import date
+from typing import Any, NamedTuple
 
 from rules.engine.claim import Claim, ServiceLine
 
@@ -18,36 +19,54 @@ _TWO_SURGEONS = "62"
 _SPECIALTY_LENGTH = 4
 
 
-@dataclass(frozen=True, slots=True)
-class LineGroup:
-    """The lines of one provider on one service date, in the claim's order."""
+class LineGroup(NamedTuple):
+    """The lines of one provider on one service date, in the claim's order.
+
+    Attributes:
+        codes: their procedure codes.
+        worked_out: what rules that look at the same group share, so that each need not work it out again.
+    """
 
     service_date: date
-    lines: tuple[ServiceLine, ...]
+    lines: Sequence[ServiceLine]
     codes: frozenset[str]
+    worked_out: dict[Any, Any]
 
 
 def line_groups(claim: Claim) -> list[LineGroup]:
     """The groups of a claim's lines; a line without a date is in none."""
+    lines = claim.lines
+    if _is_one_group(lines):
+        return [_group(lines)]
     by_date: dict[date, list[ServiceLine]] = {}
-    for line in claim.lines:
+    for line in lines:
         if line.service_date is not None:
             by_date.setdefault(line.service_date, []).append(line)
-    groups = []
-    for day, lines in by_date.items():
-        for members in _by_provider(claim, lines) if claim.is_professional else [lines]:
-            groups.append(LineGroup(day, tuple(members), frozenset([line.procedure_code for line in members])))
-    return groups
+    if not claim.is_professional:
+        return [_group(members) for members in by_date.values()]
+    return [_group(members) for same_day in by_date.values() for members in _by_provider(claim, same_day)]
 
 
-def _by_provider(claim: Claim, lines: list[ServiceLine]) -> list[list[ServiceLine]]:
-    plain = True
+def _group(lines: Sequence[ServiceLine]) -> LineGroup:
+    service_date = lines[0].service_date
+    assert service_date is not None
+    return LineGroup(service_date, lines, frozenset([line.procedure_code for line in lines]), {})
+
+
+def _is_one_group(lines: Sequence[ServiceLine]) -> bool:
+    """Whether all lines are of one day and nothing tells their providers apart, as on most claims."""
+    if not lines or lines[0].service_date is None:
+        return False
+    service_date = lines[0].service_date
     for line in lines:
-        if line.rendering_provider is not None or (line.modifiers and not ASSISTANT_MODIFIERS.isdisjoint(line.modifiers)):
-            plain = False
-            break
-    if plain:
-        return [lines]
+        if line.service_date != service_date or line.rendering_provider is not None:
+            return False
+        if line.modifiers and not ASSISTANT_MODIFIERS.isdisjoint(line.modifiers):
+            return False
+    return True
+
+
+def _by_provider(claim: Claim, lines: Sequence[ServiceLine]) -> list[list[ServiceLine]]:
     groups: list[tuple[bool, str, str, bool, list[ServiceLine]]] = []
     for line in lines:
         provider = claim.rendering_provider_on(line)

@@ -347,13 +347,13 @@ class RuleSet:
             procedures = compiled.rule.procedures
             if procedures is None or not procedures.isdisjoint(codes):
                 answer = compiled.check(claim, compiled.policy)
-                if answer is not None:
+                if answer:
                     answers.append((compiled, None, answer))
         for compiled in pack.history_rules:
             procedures = compiled.rule.procedures
             if procedures is None or not procedures.isdisjoint(codes):
                 answer = compiled.check(claim, history, compiled.policy)
-                if answer is not None:
+                if answer:
                     answers.append((compiled, None, answer))
         for line in lines:
             if line.service_date is not None and line.service_date != day:
@@ -361,7 +361,7 @@ class RuleSet:
                 pack = self._pack(kind, day)
             for compiled in pack.line_rules.get(line.procedure_code, pack.any_line_rules):
                 answer = compiled.check(claim, line, compiled.policy)
-                if answer is not None:
+                if answer:
                     answers.append((compiled, line, answer))
         for group in line_groups(claim):
             if group.service_date != day:
@@ -371,7 +371,7 @@ class RuleSet:
                 procedures = compiled.rule.procedures
                 if procedures is None or not procedures.isdisjoint(group.codes):
                     answer = compiled.check(claim, group, compiled.policy)
-                    if answer is not None:
+                    if answer:
                         answers.append((compiled, None, answer))
         return answers
 
