@@ -49,7 +49,9 @@ def check(claim: Claim, policy: Mapping[str, Any]) -> list[Flag] | NotEvaluated 
             Flag(
                 f"diagnosis {position}, {diagnosis.code}, is not billable on {day}",
                 remedy=f"Replace {diagnosis.code} by a complete code: {row['use_instead']}.",
+                field=f"diagnoses[{position - 1}].code",
                 rarc="MA63" if position == 1 else "M64",
+                status_code="254" if position == 1 else "255",
                 severity=Severity.WARNING if row["confidence"] else None,
             ),
         )

@@ -5,8 +5,7 @@ stop the filing clock. Each blank field is a finding of its own. The patient is 
 else the subscriber. A line's place of service counts for the claim's; an institutional line needs a procedure or a
 revenue code.
 
-Known limits: a missing service date or diagnosis shows the reason code of an impossible one first; whether what stands
-in a field is right is for other rules.
+Known limit: whether what stands in a field is right is for other rules.
 """
 
 from collections.abc import Iterator, Mapping
@@ -104,5 +103,6 @@ def _flag(claim: Claim, path: str, line: ServiceLine | None, field: Mapping[str,
         field=path,
         remedy=f"Fill in the {field['label']}{again}.",
         category=field["category"],
+        carc=field.get("carc"),
         rarc=field.get("rarc"),
     )

@@ -31,7 +31,8 @@ from rules.engine.rule import rule
 def check(claim: Claim, line: ServiceLine, policy: Mapping[str, Any]) -> str | Flag | NotEvaluated | None:  # noqa: ARG001
     received, start, through = claim.received_date, line.service_date, line.service_date_through
     if start is not None and through is not None and through < start:
-        return Flag(f"the line ends on {through}, before it begins on {start}", field="lines[].service_date_through")
+        problem = f"the line ends on {through}, before it begins on {start}"
+        return Flag(problem, field="lines[].service_date_through", carc="16")
     if start is None and through is None:
         return None
     if received is None:

@@ -47,7 +47,12 @@ def check(claim: Claim, policy: Mapping[str, Any]) -> list[Flag] | None:
             continue
         first = positions.setdefault(diagnosis.undotted, position)
         if first != position:
-            flags.append(Flag(f"{diagnosis.code} stands at positions {first} and {position}", rarc="M64"))
+            flags.append(_flag(f"{diagnosis.code} stands at positions {first} and {position}", position))
     if claim.is_professional and count > limit:
-        flags.append(Flag(f"{count} diagnoses on a claim that can hold {limit}", rarc="M64"))
+        flags.append(_flag(f"{count} diagnoses on a claim that can hold {limit}", limit + 1))
     return flags or None
+
+
+def _flag(message: str, position: int) -> Flag:
+    # The codes themselves may be valid: 16, and the remark and status of a diagnosis that is not the first.
+    return Flag(message, field=f"diagnoses[{position - 1}].code", carc="16", rarc="M64", status_code="255")

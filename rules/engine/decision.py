@@ -32,9 +32,10 @@ class Flag:
     Attributes:
         message: the fact with its numbers; no member's name, number or date of birth.
         line: the service line concerned.
-        field: the field concerned as a path in the claim, for example `billing_provider.npi`, `lines[].units`.
+        field: the field concerned as a path in the claim: `billing_provider.npi`, `lines[].units`, `diagnoses[2].code`.
         remedy: what to do, when it depends on the case.
-        severity, category, rarc, entity: where they depend on the case.
+        severity, category: where they depend on the case.
+        carc, rarc, status_code, entity: where the category's first is not the likeliest; blank for none.
     """
 
     message: str
@@ -43,7 +44,9 @@ class Flag:
     remedy: str | None = None
     severity: Severity | None = None
     category: str | None = None
+    carc: str | None = None
     rarc: str | None = None
+    status_code: str | None = None
     entity: str | None = None
 
 
@@ -55,7 +58,7 @@ class NotEvaluated:
     line: ServiceLine | None = None
 
 
-Answer = None | str | Flag | NotEvaluated | list[Flag]
+Answer = None | str | Flag | NotEvaluated | list[Flag | NotEvaluated]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import csv
 import hashlib
 import importlib
 import pkgutil
+import re
 import traceback
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
@@ -85,6 +86,10 @@ def _failure_category(row: Mapping[str, str]) -> FailureCategory:
     )
 
 
+def _first(codes: tuple[str, ...]) -> str:
+    return codes[0] if codes else ""
+
+
 def _alternatives(cell: str) -> tuple[str, ...]:
     return tuple(part for part in cell.split(";") if part)
 
@@ -137,6 +142,7 @@ class RulePack:
 _Kind = tuple[str, str, bool, bool]  # payer key, claim type, void, guarded
 _Answers = list[tuple[CompiledRule | None, ServiceLine | None, Any]]
 RULE_ERROR = "RULE_ERROR"
+_INDEX = re.compile(r"\[\d+\]")
 
 
 class RuleSet:
@@ -420,27 +426,29 @@ class RuleSet:
         rule = compiled.rule
         category = self.reference.categories[flag.category or rule.reason]
         severity = compiled.severity
-        if flag.severity is not None and not compiled.fixed:
+        # A payer's change holds for what the rule says by itself; a check's own information stays information.
+        if flag.severity is not None and (not compiled.fixed or flag.severity is Severity.INFO):
             severity = flag.severity
             if compiled.capped and severity is Severity.ERROR:
                 severity = Severity.WARNING
         field = flag.field or rule.field
-        rarc = flag.rarc or (category.rarc[0] if category.rarc else "")
-        entity = flag.entity or (category.entities[0] if category.entities else "")
-        status = ":".join(part for part in (category.status_category, *category.status_codes[:1], entity) if part)
-        location = self.reference.locations.get(field, {})
+        carc = category.carc if flag.carc is None else flag.carc
+        rarc = _first(category.rarc) if flag.rarc is None else flag.rarc
+        entity = _first(category.entities) if flag.entity is None else flag.entity
+        status = (category.status_category, flag.status_code or _first(category.status_codes), entity)
+        location = self.reference.locations.get(_INDEX.sub("[]", field), {})
         return Finding(
             rule_id=rule.id,
             name=rule.name,
             title=rule.title,
             severity=severity,
             category=category.key,
-            carc=category.carc,
-            alternative_carc=category.alternative_carc,
+            carc=carc,
+            alternative_carc=tuple(other for other in (category.carc, *category.alternative_carc) if other != carc),
             rarc=rarc,
             alternative_rarc=tuple(other for other in category.rarc if other != rarc),
             group=category.group,
-            status=status,
+            status=":".join(part for part in status if part),
             line=line,
             path=field.replace("[]", f"[{line - 1}]" if line else "[]", 1),
             location=location.get("p837" if claim.is_professional else "i837", ""),
