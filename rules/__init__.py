@@ -1,8 +1,8 @@
 """The rules for claims that hold CPT 63685, and the engine that applies them: a pure, importable core.
 
-    from rules import Claim, RuleSet
+from rules import Claim, RuleSet
 
-    decision = RuleSet.load().evaluate(Claim.from_json(raw))
+decision = RuleSet.load().evaluate(Claim.from_json(raw))
 """
 
 __version__ = "0.1.0"

@@ -54,7 +54,7 @@ def _shortened(decision: dict[str, Any]) -> dict[str, Any]:
 
 def test_every_command_and_setting_of_the_readme_exists() -> None:
     """No command and no setting is named that is not there."""
-    commands = {name for name in re.findall(r"`claimscrub ([a-z]+)", README)}
+    commands = set(re.findall(r"`claimscrub ([a-z]+)", README))
     settings = set(re.findall(r"CLAIMSCRUB_([A-Z_]+[A-Z])\b(?!…)", README))
 
     assert commands <= set(main.commands)

@@ -83,7 +83,10 @@ class Pipeline:
         failures: list[Any] = []
         for key, value in events:
             producer.produce(
-                self.topics["submitted"], value, key, on_delivery=lambda error, _: failures.append(error) if error else None
+                self.topics["submitted"],
+                value,
+                key,
+                on_delivery=lambda error, _: failures.append(error) if error else None,
             )
             producer.poll(0)
         assert producer.flush(30) == 0
@@ -146,7 +149,9 @@ class Worker:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self.process.poll() is None:
             self.terminate()
         if error is not None:

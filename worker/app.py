@@ -52,9 +52,7 @@ def build_app(settings: Settings, ruleset: RuleSet, folder: Path) -> Any:
         stream_buffer_maxsize=settings.batches_in_flight,
         table_standby_replicas=0,  # no tables: Faust then uses a plain assignor
     )
-    app.transport = batch_transport(
-        app, batches_in_flight=settings.batches_in_flight, drain_seconds=settings.stop_timeout_seconds
-    )
+    app.transport = batch_transport(app, settings)
     app.failure = None
     publisher = Publisher(settings)
     scrubber = agents.Scrubber(settings, ruleset, publisher)
@@ -64,7 +62,7 @@ def build_app(settings: Settings, ruleset: RuleSet, folder: Path) -> Any:
     async def scrub(stream: Any) -> None:
         if not background:
             await publisher.start()
-            background.append(asyncio.create_task(scrubber.summarize(folder / "alive")))
+            background.append(asyncio.create_task(scrubber.summarize((folder / "alive").touch)))
         await agents.agent(stream, app, scrubber)
 
     @app.on_partitions_assigned.connect  # type: ignore[untyped-decorator]

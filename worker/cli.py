@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from functools import cache
-from pathlib import Path
 from typing import IO
 
 import click
@@ -19,8 +18,8 @@ from rich.table import Table
 
 from rules import Claim, ClaimError, Disposition, RuleSet, __version__, claim_schema
 from rules.engine.explain import explain
-from rules.engine.rule import RuleDefinitionError
 from rules.engine.policy import ReferenceDataError
+from rules.engine.rule import RuleDefinitionError
 from worker.codec import decision_content
 from worker.inputs import read_file
 from worker.pipeline import input_digest

@@ -1,7 +1,7 @@
 """Dead letters: what is not a claim, kept as it came, with the reason in headers; and the limit that stops a flood.
 
-The headers are those of Kafka Connect's dead-letter queue, so that its tools read ours. They name topic, partition, offset
-and the fault (a JSON path, what is wrong, what is expected), never a value of the event.
+The headers are those of Kafka Connect's dead-letter queue, so that its tools read ours. They name topic, partition,
+offset and the fault (a JSON path, what is wrong, what is expected), never a value of the event.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ def read_file(path: str) -> Iterator[Item]:
 
 def _read(file: BinaryIO, name: str) -> Iterator[Item]:
     number, first = 0, b""
-    for number, line in enumerate(file, 1):  # noqa: B007
+    for number, line in enumerate(file, 1):
         first = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
         if first.strip():
             break
@@ -91,9 +91,9 @@ def _documents(content: bytes, name: str, number: int) -> Iterator[Item]:
                         yield Item(f"{name}:{following}", line.strip())
                 return
             said = f"{error.msg} in column {error.colno}" if isinstance(error, JSONDecodeError) else "nested too deep"
-            line = number + (error.lineno - 1 if isinstance(error, JSONDecodeError) else 0)
+            broken = number + (error.lineno - 1 if isinstance(error, JSONDecodeError) else 0)
             problem = ClaimError("$", f"not JSON: {said}; what follows was not read", "claim events in JSON")
-            yield Item(f"{name}:{line}", b"", problem)
+            yield Item(f"{name}:{broken}", b"", problem)
             return
         found = True
         yield Item(where, text[position:end].encode())

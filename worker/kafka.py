@@ -149,7 +149,7 @@ def create_topics(settings: Settings) -> dict[str, bool]:
         for name, missing in made.items()
         if missing
     ]
-    for name, future in (admin.create_topics(wanted).items() if wanted else ()):
+    for name, future in admin.create_topics(wanted).items() if wanted else ():
         try:
             future.result()
         except KafkaException as error:

@@ -1,4 +1,4 @@
-"""Structured logs: a console in a terminal, JSON elsewhere. Only keys of the list below get through: no PHI by accident."""
+"""Structured logs: a console in a terminal, JSON elsewhere. Only listed keys get through: no PHI by accident."""
 
 from __future__ import annotations
 

@@ -66,8 +66,8 @@ def handle(
     if raw is None:
         return Outcome(None, None, None, ClaimError("$", "the record has no value", "a claim event"))
     if len(raw) > limits.claim:
-        error = ClaimError("$", f"{len(raw)} bytes", f"at most {limits.claim} bytes (CLAIMSCRUB_MAX_CLAIM_BYTES)")
-        return Outcome(raw, None, None, error)
+        problem = ClaimError("$", f"{len(raw)} bytes", f"at most {limits.claim} bytes (CLAIMSCRUB_MAX_CLAIM_BYTES)")
+        return Outcome(raw, None, None, problem)
     try:
         claim = Claim.from_json(raw)
     except ClaimError as error:
@@ -78,8 +78,8 @@ def handle(
     value = envelope(raw, decision_json(decision, input_digest(raw)))
     if len(value) > limits.message:
         said = f"claim and decision have {len(value)} bytes, {len(decision.findings)} findings"
-        error = ClaimError("$", said, f"at most {limits.message} bytes (CLAIMSCRUB_MAX_MESSAGE_BYTES)")
-        return Outcome(raw, claim.claim_id, None, error)
+        problem = ClaimError("$", said, f"at most {limits.message} bytes (CLAIMSCRUB_MAX_MESSAGE_BYTES)")
+        return Outcome(raw, claim.claim_id, None, problem)
     return Outcome(value, claim.claim_id, decision, None)
 
 

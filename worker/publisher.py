@@ -1,7 +1,7 @@
 """The producer of what the worker publishes: whole record batches, each for one topic and partition.
 
-One future per batch instead of one per record; the broker's acknowledgement of all in-sync replicas, and idempotence, so
-that a retry neither doubles nor reorders.
+One future per batch instead of one per record. All in-sync replicas must acknowledge, and the producer is idempotent, so
+a retry neither doubles nor reorders.
 """
 
 from __future__ import annotations

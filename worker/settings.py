@@ -20,7 +20,9 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True)
 
-    bootstrap_servers: str = Field("localhost:9092", min_length=1, description="Kafka brokers, host:port, comma-separated.")
+    bootstrap_servers: str = Field(
+        "localhost:9092", min_length=1, description="Kafka brokers, host:port, comma-separated."
+    )
     group_id: str = Field("claimscrub", min_length=1, description="Consumer group of the workers.")
 
     submitted_topic: str = Field("claims.submitted", description="Topic of the claim events.")
@@ -28,7 +30,9 @@ class Settings(BaseSettings):
     flagged_topic: str = Field("claims.flagged", description="Topic of the claims with an error, with the reasons.")
     deadletter_topic: str = Field("claims.deadletter", description="Topic of what is not a claim.")
     partitions: int = Field(12, ge=1, description="Partitions of each topic, when `claimscrub topics create` makes it.")
-    replication_factor: int = Field(-1, ge=-1, description="Replicas of each topic when made; -1 is the broker's default.")
+    replication_factor: int = Field(
+        -1, ge=-1, description="Replicas of each topic when made; -1 is the broker's default."
+    )
 
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
         "PLAINTEXT", description="How to speak to the brokers."
@@ -42,29 +46,48 @@ class Settings(BaseSettings):
     ssl_key_password: SecretStr = Field(SecretStr(""), description="Password of the client key.")
 
     max_claim_bytes: int = Field(1_048_576, ge=1_024, description="Largest claim event; a larger one is a dead letter.")
-    max_message_bytes: int = Field(2_097_152, ge=2_048, description="Largest message published; must exceed the claim's.")
+    max_message_bytes: int = Field(
+        2_097_152, ge=2_048, description="Largest message published; must exceed the claim's."
+    )
     batch_records: int = Field(2_000, ge=1, description="Most claims decided as one batch.")
-    batches_in_flight: int = Field(4, ge=1, description="Batches fetched but not yet acknowledged before fetching pauses.")
+    batches_in_flight: int = Field(
+        4, ge=1, description="Batches fetched but not yet acknowledged before fetching pauses."
+    )
     deadletter_run: int = Field(
         1_000, ge=0, description="Dead letters in a row that stop the worker, as a bad deploy would cause; 0 never."
     )
-    compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = Field("none", description="Compression of what is published.")
+    compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = Field(
+        "none", description="Compression of what is published."
+    )
 
     commit_interval_seconds: float = Field(1.0, gt=0, description="How often offsets are committed.")
     session_timeout_seconds: float = Field(30.0, gt=0, description="Without a heartbeat for this long a worker is out.")
+    fetch_wait_seconds: float = Field(
+        0.5, gt=0, description="How long the broker may hold a fetch while nothing comes."
+    )
     startup_timeout_seconds: float = Field(60.0, ge=0, description="How long to wait for the brokers when starting.")
-    stop_timeout_seconds: float = Field(10.0, gt=0, description="How long a stopping worker waits for its last batches.")
+    stop_timeout_seconds: float = Field(
+        10.0, gt=0, description="How long a stopping worker waits for its last batches."
+    )
     data_directory: Path | None = Field(None, description="Folder for the worker's files; a temporary one if not set.")
 
-    log_format: Literal["auto", "console", "json"] = Field("auto", description="auto: console in a terminal, else JSON.")
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severity that is logged.")
+    log_format: Literal["auto", "console", "json"] = Field(
+        "auto", description="auto: console in a terminal, else JSON."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severity that is logged."
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Settings:
         if self.max_message_bytes <= self.max_claim_bytes:
             raise ValueError(f"{PREFIX}MAX_MESSAGE_BYTES must be larger than {PREFIX}MAX_CLAIM_BYTES")
-        if self.security_protocol.startswith("SASL") and not (self.sasl_username and self.sasl_password.get_secret_value()):
-            raise ValueError(f"{PREFIX}SASL_USERNAME and {PREFIX}SASL_PASSWORD are needed with {self.security_protocol}")
+        if self.security_protocol.startswith("SASL") and not (
+            self.sasl_username and self.sasl_password.get_secret_value()
+        ):
+            raise ValueError(
+                f"{PREFIX}SASL_USERNAME and {PREFIX}SASL_PASSWORD are needed with {self.security_protocol}"
+            )
         names = self.topics
         if len(set(names)) < len(names):
             raise ValueError("the four topics must have four names")

@@ -1,7 +1,7 @@
 """How records reach the agent: one stream event per fetch, committed in order.
 
 Faust's stock delivery makes four asyncio tasks per record, which costs ten times what a claim's rules do. Its extension
-point is the transport: this one delivers whole fetches (`Batch`) and keeps the rest of Faust, agents, rebalances and all.
+point is the transport: this one delivers whole fetches (`Batch`) and keeps the rest of Faust.
 
 What holds here, and stock Faust does not promise:
 
@@ -22,6 +22,8 @@ from typing import Any, ClassVar
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
+from worker.settings import Settings
+
 
 class Batch:
     """What one fetch returned.
@@ -38,22 +40,36 @@ class Batch:
         self.begun = False
 
 
+class ConsumerThread(driver.AIOKafkaConsumerThread):
+    """Faust's consumer thread, with the one setting that Faust has fixed: how long a fetch may wait."""
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        consumer._fetch_max_wait_ms = int(self.consumer.fetch_wait_seconds * 1000)  # noqa: SLF001
+        return consumer
+
+
 class BatchConsumer(driver.Consumer):
-    """Faust's consumer with batch delivery for every topic of the app, which has no others than the submitted claims."""
+    """Faust's consumer with batch delivery for every topic of the app: it has none but the submitted claims."""
 
     batches_in_flight: ClassVar[int]
     drain_seconds: ClassVar[float]
+    fetch_wait_seconds: ClassVar[float]
+    _waiting_for_ack: asyncio.Future[None] | None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._in_flight: dict[TP, deque[tuple[ConsumerMessage, int]]] = {}
         self._acknowledged: dict[TP, int] = {}
 
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
     # ---- what may be committed
 
     def _advance(self) -> int:
         """Let go of acknowledged batches, oldest first, and count those still in flight."""
-        live = set()
+        live: set[int] = set()
         for tp, queue in self._in_flight.items():
             while queue and queue[0][0].acked:
                 self._acknowledged[tp] = queue.popleft()[1]
@@ -88,7 +104,7 @@ class BatchConsumer(driver.Consumer):
     # ---- handing over
 
     async def wait_empty(self) -> None:
-        """Finish what was begun and commit it; Faust asks for this before it gives partitions away and when it stops."""
+        """Finish what was begun and commit it: before partitions are given away, and when the worker stops."""
         deadline = asyncio.get_running_loop().time() + self.drain_seconds
         while self.app.failure is None and self._has_begun():
             remaining = deadline - asyncio.get_running_loop().time()
@@ -194,14 +210,13 @@ class BatchTransport(driver.Transport):
     Consumer: ClassVar[type[BatchConsumer]] = BatchConsumer
 
 
-def batch_transport(app: Any, *, batches_in_flight: int, drain_seconds: float) -> BatchTransport:
-    """A transport for `app.transport`.
-
-    Args:
-        app: the Faust app.
-        batches_in_flight: most fetches that are delivered and not yet acknowledged.
-        drain_seconds: how long to wait for batches that were begun before giving partitions away.
-    """
-    limits = {"batches_in_flight": batches_in_flight, "drain_seconds": drain_seconds}
+def batch_transport(app: Any, settings: Settings) -> BatchTransport:
+    """A transport for `app.transport`, with the settings that bear on it."""
+    limits = {
+        "batches_in_flight": settings.batches_in_flight,
+        "drain_seconds": settings.stop_timeout_seconds,
+        "fetch_wait_seconds": settings.fetch_wait_seconds,
+    }
     consumer = type("Consumer", (BatchConsumer,), limits)
-    return type("Transport", (BatchTransport,), {"Consumer": consumer})(app.conf.broker_consumer, app)
+    made: BatchTransport = type("Transport", (BatchTransport,), {"Consumer": consumer})(app.conf.broker_consumer, app)
+    return made

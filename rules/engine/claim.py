@@ -275,7 +275,7 @@ class Claim(_Part):
             claim = cls.model_validate_json(raw)
         except ValidationError as error:
             claim = cls._without_blanks(raw, error)
-        # Pydantic's JSON reader lets NaN and Infinity pass where a field is not known; no other reader of our topics would.
+        # Pydantic's JSON reader lets NaN and Infinity pass in fields it does not know; a strict reader would not.
         text = raw.encode() if isinstance(raw, str) else raw
         if b"NaN" in text or b"Infinity" in text:
             _parse(text)

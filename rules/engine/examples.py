@@ -67,7 +67,12 @@ def claim_content(payer: str = "MEDICARE_FFS", /, **changes: Any) -> dict[str, A
             "npi": CLINIC_NPI,
             "tax_number": "001234567",
         },
-        "rendering_provider": {"name": "Surgeon", "entity_type": "person", "npi": SURGEON_NPI, "taxonomy": "207T00000X"},
+        "rendering_provider": {
+            "name": "Surgeon",
+            "entity_type": "person",
+            "npi": SURGEON_NPI,
+            "taxonomy": "207T00000X",
+        },
         "service_facility": {"name": "Example Hospital", "npi": HOSPITAL_NPI},
         "lines": [a_line()],
         **changes,

@@ -1,4 +1,4 @@
-"""A rule in words: what, why, when, with which values, from which source. Feeds the command line and the documentation."""
+"""A rule in words: what, why, when, with which values, from which source."""
 
 from __future__ import annotations
 
@@ -27,9 +27,11 @@ def _paragraphs(rule: Rule, ruleset: RuleSet) -> Iterator[str]:
     yield f"- **Dates of service**: {_window(rule)}"
     yield f"- **Field**: `{rule.field}`" + _location(ruleset.reference.locations.get(rule.field, {}))
     yield f"- **Failure category**: {category.key} ({category.meaning})"
-    yield f"- **Likely denial**: CARC {_alternatives(category.carc, category.alternative_carc)}" + (
-        f", RARC {', '.join(category.rarc)}" if category.rarc else ""
-    ) + f", group {category.group}"
+    yield (
+        f"- **Likely denial**: CARC {_alternatives(category.carc, category.alternative_carc)}"
+        + (f", RARC {', '.join(category.rarc)}" if category.rarc else "")
+        + f", group {category.group}"
+    )
     status = ":".join((category.status_category, *category.status_codes[:1]))
     yield f"- **277CA status**: {status}"
     yield f"- **Remedy**: {rule.remedy}"
@@ -49,13 +51,16 @@ def _paragraphs(rule: Rule, ruleset: RuleSet) -> Iterator[str]:
     yield "\n## Sources\n"
     for key in rule.citations:
         citation = ruleset.reference.citations[key]
-        yield f"- {citation.publisher}: {citation.title} ({citation.edition}). {citation.url} (`{key}`, {citation.seen})"
+        named = f"{citation.publisher}: {citation.title} ({citation.edition})"
+        yield f"- {named}. {citation.url} (`{key}`, {citation.seen})"
 
 
 def _applies_to(rule: Rule) -> str:
     payers = ", ".join(sorted(rule.payers)) if rule.payers else "every payer"
     kinds = " and ".join(sorted(rule.claim_types, reverse=True))
-    codes = f"; codes {', '.join(sorted(rule.procedures))}" if rule.procedures and len(rule.procedures) <= _LARGE else ""
+    codes = (
+        f"; codes {', '.join(sorted(rule.procedures))}" if rule.procedures and len(rule.procedures) <= _LARGE else ""
+    )
     return f"{payers}; {kinds} claims{codes}" + ("; voids too" if rule.on_void else "")
 
 
@@ -108,4 +113,8 @@ def _shown(value: Any) -> str:
 
 
 def _row(row: Any) -> str:
-    return ", ".join(f"{key} {cell}" for key, cell in row.items() if cell is not None) if isinstance(row, dict) else str(row)
+    return (
+        ", ".join(f"{key} {cell}" for key, cell in row.items() if cell is not None)
+        if isinstance(row, dict)
+        else str(row)
+    )

@@ -7,7 +7,7 @@
       extends: UHC_COM
       payer_ids: []
       adoption: {ptp: assumed}                    # how sure it is that the payer follows the CMS base layer
-      rules: {UNT002: {severity: warning, why: "…", citation: coding-knowledge}, FAC004: {silent: true, why: "…", citation: …}}
+      rules: {UNT002: {severity: warning, why: …, citation: …}, FAC004: {silent: true, why: …, citation: …}}
       policy: {filing_limit: {title: …, verified_on: …, values: {…}}}
 
 A profile inherits everything from what it extends, key by key; the root is `OTHER`, any payer.
@@ -77,7 +77,9 @@ def load_profiles(folder: Path) -> dict[str, PayerProfile]:
         if key in profiles:
             return profiles[key]
         if key not in entries or key in heirs:
-            raise ReferenceDataError(f"payers: {heirs[-1] if heirs else key} extends {key}, which is unknown or circular")
+            raise ReferenceDataError(
+                f"payers: {heirs[-1] if heirs else key} extends {key}, which is unknown or circular"
+            )
         entry, path = entries[key]
         parent = None if key == ROOT else resolve(entry.get("extends", ROOT), (*heirs, key))
         profiles[key] = _profile(key, entry, path, parent)
@@ -89,13 +91,12 @@ def load_profiles(folder: Path) -> dict[str, PayerProfile]:
 
 
 def _profile(key: str, entry: Mapping[str, Any], path: Path, parent: PayerProfile | None) -> PayerProfile:
-    policies = {
-        name: read_policy(name, value, path)
-        for name, value in (entry.get("policy") or {}).items()
-    }
+    policies = {name: read_policy(name, value, path) for name, value in (entry.get("policy") or {}).items()}
     for layer, word in (entry.get("adoption") or {}).items():
         if word not in ADOPTION_WORDS:  # YAML reads a bare off as false
-            raise ReferenceDataError(f"{path.name}: {key}: adoption of {layer}: expected one of {ADOPTION_WORDS}, quoted")
+            raise ReferenceDataError(
+                f"{path.name}: {key}: adoption of {layer}: expected one of {ADOPTION_WORDS}, quoted"
+            )
     changes = {rule_id: _change(key, rule_id, value, path) for rule_id, value in (entry.get("rules") or {}).items()}
     return PayerProfile(
         key=key,

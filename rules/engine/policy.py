@@ -9,8 +9,8 @@ One shape everywhere, in `rules/reference/` and in the payer profiles:
         2024-07-01: {table: mue-2024-07-01.csv, key: [code], integers: [practitioner], citation: cms-mue-2024q3}
         2027-01-01: null                      # an explicit end: from here on the policy is closed
 
-A value is a scalar, a list or a mapping under `value`; a set of codes under `words`, separated by blanks; or a published
-table under `table`, a CSV file beside the YAML.
+A value is a scalar, a list or a mapping under `value`; a set of codes under `words`, separated by blanks; or a
+published table under `table`, a CSV file beside the YAML.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def read_yaml(path: Path) -> Any:
         ReferenceDataError: it is not YAML; the message names file, line and column.
     """
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)  # noqa: S506  (a safe one)
     except yaml.YAMLError as error:
         raise ReferenceDataError(f"{path.name}: not YAML: {error}") from None
 

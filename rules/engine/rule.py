@@ -125,13 +125,16 @@ def rule(
         remedy: what to do, one imperative sentence.
         citations: keys of `reference/citations.yaml`.
         field: the field concerned, as a path in the claim: `lines[].units`, `billing_provider.npi`.
-        clean, flagged: example claims, run as tests and printed in the documentation.
+        clean: example claims without a finding of the rule, run as tests.
+        flagged: example claims with one.
         scope: what the check is called with: `line` (claim, line, policy); `group` (claim, group, policy), the lines of
             one provider and date; `claim` (claim, policy); `history` (claim, history, policy).
         procedures: codes that call for the rule, on the line or anywhere on the claim; None for every claim.
+        claim_types: professional, institutional, or both.
         payers: payer keys, those that extend them included; None for every payer.
         base_layer: the part of the CMS base layer the rule applies; silent for a payer known not to follow it.
-        effective, terminated: dates of service from and (exclusive) to.
+        effective: first date of service on which the rule speaks.
+        terminated: date of service from which it no longer does.
         policy: names of dated values, resolved once per payer and epoch and handed to the check.
         yields_to: ids of more special rules: where one of them has a finding on the same line, this one is silent.
         on_void: whether the rule also judges a void (frequency 8).

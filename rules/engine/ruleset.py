@@ -1,8 +1,8 @@
 """The rule set: everything that exists, compiled into packs of what runs for one payer at one time.
 
-Every date on which a rule, a value or a payer profile changes cuts time into *epochs*. Within one epoch nothing changes,
-so for each (payer, claim type, epoch) the rules that apply are resolved once, with their values, severity and wording,
-into a `RulePack`; judging a claim is then a few dictionary look-ups and the checks themselves.
+Every date on which a rule, a value or a payer profile changes cuts time into *epochs*. Within one epoch nothing
+changes, so for each (payer, claim type, epoch) the rules that apply are resolved once, with their values, severity and
+wording, into a `RulePack`; judging a claim is then a few dictionary look-ups and the checks themselves.
 """
 
 from __future__ import annotations
@@ -133,7 +133,13 @@ class RulePack:
         """Every rule of the pack, by id."""
         found = {
             compiled.rule.id: compiled
-            for some in (self.claim_rules, self.history_rules, self.group_rules, self.any_line_rules, *self.line_rules.values())
+            for some in (
+                self.claim_rules,
+                self.history_rules,
+                self.group_rules,
+                self.any_line_rules,
+                *self.line_rules.values(),
+            )
             for compiled in some
         }
         return [found[rule_id] for rule_id in sorted(found)]
@@ -149,7 +155,12 @@ class RuleSet:
     """Rules, facts and payer profiles of one version; `evaluate` judges a claim by them."""
 
     def __init__(
-        self, rules: Mapping[str, Rule], reference: Reference, profiles: Mapping[str, PayerProfile], version: str, digest: str
+        self,
+        rules: Mapping[str, Rule],
+        reference: Reference,
+        profiles: Mapping[str, PayerProfile],
+        version: str,
+        digest: str,
     ) -> None:
         self.rules = rules
         self.reference = reference
@@ -243,7 +254,9 @@ class RuleSet:
             history_rules=tuple(by_scope["history"]),
             group_rules=tuple(by_scope["group"]),
             line_rules={
-                code: tuple(each for each in by_scope["line"] if each.rule.procedures is None or code in each.rule.procedures)
+                code: tuple(
+                    each for each in by_scope["line"] if each.rule.procedures is None or code in each.rule.procedures
+                )
                 for code in codes
             },
             any_line_rules=tuple(each for each in by_scope["line"] if each.rule.procedures is None),
@@ -338,11 +351,17 @@ class RuleSet:
         key = claim.payer.key or self._key_by_payer_id.get(claim.payer.payer_id, "")
         if key in self.profiles:
             return key, ()
-        said = f"payer key {claim.payer.key} is" if claim.payer.key else "the claim names no payer key, and its payer ID is"
+        said = (
+            f"payer key {claim.payer.key} is"
+            if claim.payer.key
+            else "the claim names no payer key, and its payer ID is"
+        )
         reason = f"{said} not known; only the rules for every payer were applied"
         return ROOT, (Unevaluated("PAYER", "payer-not-known", None, reason),)
 
-    def _answers(self, claim: Claim, history: History, key: str, *, guarded: bool = False) -> _Answers:
+    def _answers(  # noqa: C901, PLR0912  (the hot path: one function, and no calls but those of the checks)
+        self, claim: Claim, history: History, key: str, *, guarded: bool = False
+    ) -> _Answers:
         kind = (key, claim.claim_type, claim.is_void, guarded)
         day = claim.first_service_date or date.min
         pack = self._pack(kind, day)
@@ -490,7 +509,7 @@ def _order(finding: Finding) -> tuple[Any, ...]:
 
 
 def _rule_error(compiled: CompiledRule | None, error: Exception) -> Finding:
-    """A failed rule as a finding: the claim is flagged, and the place of the failure named; no value of the claim is."""
+    """A failed rule as a finding: it flags the claim and names the place of the failure, but no value of the claim."""
     rule_id, name = (compiled.rule.id, compiled.rule.name) if compiled else ("ENGINE", "engine")
     frame = traceback.extract_tb(error.__traceback__)[-1]
     return Finding(

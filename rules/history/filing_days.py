@@ -13,7 +13,9 @@ _SHORTEST_MONTH = 28
 def fewest_days(limit: Mapping[str, Any]) -> int:
     """A number of days that a filing limit has at least: cheap to compare with, for claims that are nowhere near it."""
     number: int = limit["limit"]
-    return number if limit["unit"] == "days" else 28 * number if limit["unit"] == "calendar months" else 365 * number - 1
+    return (
+        number if limit["unit"] == "days" else 28 * number if limit["unit"] == "calendar months" else 365 * number - 1
+    )
 
 
 def last_filing_day(anchor: date, limit: Mapping[str, Any]) -> date:

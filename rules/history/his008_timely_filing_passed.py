@@ -23,7 +23,7 @@ from rules.engine.decision import Flag, NotEvaluated, Severity
 from rules.engine.examples import a_claim, a_facility_claim
 from rules.engine.policy import Confidence
 from rules.engine.rule import rule
-from rules.history.filing_days import fewest_days, last_filing_day, workday_from
+from rules.history.filing_days import last_filing_day, workday_from
 
 _NOTICE_DAYS = 15
 _Row = Mapping[str, Any]

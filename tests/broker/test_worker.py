@@ -85,7 +85,9 @@ def test_poison_is_kept_with_its_reason_and_harms_no_neighbour(pipeline: Pipelin
     outputs = pipeline.outputs()
 
     assert len(outputs["cleared"]) == len(POISON)
-    assert sorted(message.value() or b"" for message in outputs["deadletter"]) == sorted(value or b"" for value in POISON)
+    assert sorted(message.value() or b"" for message in outputs["deadletter"]) == sorted(
+        value or b"" for value in POISON
+    )
     for message in outputs["deadletter"]:
         headers = dict(message.headers())
         said = headers["__connect.errors.exception.message"].decode()
@@ -165,10 +167,14 @@ def test_compressed_events_are_read(pipeline: Pipeline, codec: str) -> None:
 
 def test_headers_of_the_sender_travel_on(pipeline: Pipeline) -> None:
     """What the sender put into headers is there for whoever reads the decision."""
-    from confluent_kafka import Producer  # noqa: PLC0415
+    from confluent_kafka import Producer
 
     producer = Producer({"bootstrap.servers": pipeline.kafka.bootstrap_servers})
-    headers: list[tuple[str, str | bytes | None]] = [("traceparent", b"00-abc-def-01"), ("empty", None), ("ce_id", b"theirs")]
+    headers: list[tuple[str, str | bytes | None]] = [
+        ("traceparent", b"00-abc-def-01"),
+        ("empty", None),
+        ("ce_id", b"theirs"),
+    ]
     producer.produce(pipeline.topics["submitted"], claim_event(1), b"k", headers=headers)
     producer.flush()
     pipeline.sent = 1

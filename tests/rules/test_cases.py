@@ -1,13 +1,13 @@
 """Boundary cases of the rules: one YAML file per rule, which a coder can write.
 
-    # tests/rules/cases/unt001.yaml
-    - name: one unit too many on the first day of the table
-      payer: AETNA                       # default MEDICARE_FFS
-      claim: facility                    # default professional
-      with: {received_date: 2024-08-01}  # fields of the claim that differ from the builders' clean claim
-      lines: [{procedure_code: "63685", units: 2, service_date: 2024-07-01}]   # each on top of the builders' line
-      findings: [{line: 1, severity: error, message: 2 units}]                 # of this rule, in order; [] is silent
-      not_evaluated: needs the area      # part of the reason, where the rule must say that it could not tell
+# tests/rules/cases/unt001.yaml
+- name: one unit too many on the first day of the table
+  payer: AETNA                       # default MEDICARE_FFS
+  claim: facility                    # default professional
+  with: {received_date: 2024-08-01}  # fields of the claim that differ from the builders' clean claim
+  lines: [{procedure_code: "63685", units: 2, service_date: 2024-07-01}]   # each on top of the builders' line
+  findings: [{line: 1, severity: error, message: 2 units}]                 # of this rule, in order; [] is silent
+  not_evaluated: needs the area      # part of the reason, where the rule must say that it could not tell
 """
 
 from pathlib import Path

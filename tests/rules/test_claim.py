@@ -47,7 +47,7 @@ def test_unknown_fields_are_kept() -> None:
 def test_a_claim_cannot_be_changed() -> None:
     """Claims are frozen."""
     with pytest.raises(ValueError, match="frozen"):
-        a_claim().claim_id = "other"
+        a_claim().claim_id = "other"  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("blank", ["", "   ", None])
@@ -201,5 +201,6 @@ def test_published_schema_accepts_the_examples_and_refuses_what_is_refused() -> 
 
     for content in (claim_content(), facility_claim_content()):
         assert list(validator.iter_errors(json.loads(as_json(content)))) == []
-    for changes in ({"claim_type": "dental"}, {"claim_id": ""}, {"lines": {}}, {"type_of_bill": 131}):
+    wrong: list[dict[str, Any]] = [{"claim_type": "dental"}, {"claim_id": ""}, {"lines": {}}, {"type_of_bill": 131}]
+    for changes in wrong:
         assert list(validator.iter_errors(json.loads(as_json(claim_content(**changes)))))

@@ -19,7 +19,15 @@ from rules.engine.examples import a_claim, a_line, as_json, claim_content
 from rules.engine.explain import explain
 from rules.engine.grouping import line_groups
 from rules.engine.payer import PayerProfile, RuleChange, load_profiles
-from rules.engine.policy import Confidence, Policy, ReferenceDataError, load_policies, read_policy, read_table, read_yaml
+from rules.engine.policy import (
+    Confidence,
+    Policy,
+    ReferenceDataError,
+    load_policies,
+    read_policy,
+    read_table,
+    read_yaml,
+)
 from rules.engine.rule import Rule, RuleDefinitionError
 
 Check = Any
@@ -31,9 +39,19 @@ def only(ruleset: RuleSet) -> Any:
     model = ruleset.rules["UNT001"]
 
     def make(
-        check: Check, *, profiles: Mapping[str, PayerProfile] | None = None, policies: tuple[Policy, ...] = (), **changes: Any
+        check: Check,
+        *,
+        profiles: Mapping[str, PayerProfile] | None = None,
+        policies: tuple[Policy, ...] = (),
+        **changes: Any,
     ) -> RuleSet:
-        plain = {"policy": (), "base_layer": None, "scope": "claim", "yields_to": frozenset(), "procedures": None}
+        plain: dict[str, Any] = {
+            "policy": (),
+            "base_layer": None,
+            "scope": "claim",
+            "yields_to": frozenset(),
+            "procedures": None,
+        }
         made = replace(model, **{**plain, "check": check, **changes})
         reference = replace(
             ruleset.reference, policies={**ruleset.reference.policies, **{policy.name: policy for policy in policies}}
@@ -89,7 +107,9 @@ def test_what_could_not_be_evaluated_is_said(only: Any) -> None:
     decision = only(lambda claim, policy: NotEvaluated("needs the area", claim.lines[0])).evaluate(a_claim())
 
     assert decision.disposition is Disposition.CLEARED
-    assert [(each.rule_id, each.line, each.reason) for each in decision.not_evaluated] == [("UNT001", 1, "needs the area")]
+    assert [(each.rule_id, each.line, each.reason) for each in decision.not_evaluated] == [
+        ("UNT001", 1, "needs the area")
+    ]
 
 
 def test_a_failing_rule_flags_the_claim_and_names_itself(ruleset: RuleSet) -> None:
@@ -98,7 +118,10 @@ def test_a_failing_rule_flags_the_claim_and_names_itself(ruleset: RuleSet) -> No
     def broken(claim: Claim, policy: Any) -> None:
         raise KeyError(claim.subscriber.last_name)
 
-    rules = {**ruleset.rules, "UNT999": replace(ruleset.rules["UNT001"], id="UNT999", scope="claim", policy=(), check=broken)}
+    rules = {
+        **ruleset.rules,
+        "UNT999": replace(ruleset.rules["UNT001"], id="UNT999", scope="claim", policy=(), check=broken),
+    }
     broken_set = RuleSet(rules, ruleset.reference, ruleset.profiles, "1", "sha256:0")
     decision = broken_set.evaluate(a_claim(lines=[a_line(units="2")]))
     by_rule = {finding.rule_id: finding for finding in decision.findings}
@@ -156,7 +179,13 @@ def test_a_finding_carries_what_ops_need(ruleset: RuleSet) -> None:
 def test_a_flag_may_choose_its_own_particulars(only: Any) -> None:
     """A check can point elsewhere and pick category, remark, entity, severity and remedy."""
     flag = Flag(
-        "m", field="billing_provider.npi", category="NPI_FORMAT", rarc="N290", entity="82", remedy="r", severity=Severity.INFO
+        "m",
+        field="billing_provider.npi",
+        category="NPI_FORMAT",
+        rarc="N290",
+        entity="82",
+        remedy="r",
+        severity=Severity.INFO,
     )
     (finding,) = only(lambda claim, policy: [flag]).evaluate(a_claim()).findings
 
@@ -205,7 +234,9 @@ def test_a_rule_runs_in_its_window_only(only: Any) -> None:
 def test_each_line_is_judged_by_its_own_date(only: Any) -> None:
     """A claim over a boundary gets each line's own values."""
     policy = _policy({"1900-01-01": _value("old"), "2025-01-01": _value("new")})
-    ruleset = only(lambda claim, line, policy: policy["test.value"], scope="line", policies=(policy,), policy=("test.value",))
+    ruleset = only(
+        lambda claim, line, policy: policy["test.value"], scope="line", policies=(policy,), policy=("test.value",)
+    )
     lines = [a_line(service_date=day) for day in ("2024-12-31", "2025-01-01", "2024-12-31")]
     decision = ruleset.evaluate(a_claim(lines=lines))
 
@@ -347,7 +378,10 @@ def test_history_rules_see_the_history(only: Any) -> None:
 
     assert ruleset.evaluate(a_claim(), History((earlier,))).findings[0].message == "1 earlier"
     assert ruleset.evaluate(a_claim(), NO_HISTORY).findings == ()
-    assert only(check, scope="history", procedures=frozenset({"1"})).evaluate(a_claim(), History((earlier,))).findings == ()
+    assert (
+        only(check, scope="history", procedures=frozenset({"1"})).evaluate(a_claim(), History((earlier,))).findings
+        == ()
+    )
 
 
 # ---- payers
@@ -407,7 +441,10 @@ def test_profiles_inherit_key_by_key(tmp_path: Path) -> None:
         ("A: {name: a, line: x, extends: B}\nB: {name: b, line: x, extends: A}", "circular"),
         ("A: {nam: a}", "expected the keys"),
         ("A: [", "not YAML"),
-        ("A: {name: a, line: x, rules: {UNT001: {severity: fatal, why: w, citation: c}}}", "expected silent: true or severity"),
+        (
+            "A: {name: a, line: x, rules: {UNT001: {severity: fatal, why: w, citation: c}}}",
+            "expected silent: true or severity",
+        ),
         ("A: {name: a, line: x, rules: {UNT001: {silent: true}}}", "with why and citation"),
         ("A: {name: a, line: x, adoption: {ptp: off}}", "adoption of ptp: expected one of"),
     ],
@@ -445,7 +482,10 @@ def test_a_policy_answers_by_date() -> None:
         ({"title": "t", "verified_on": date(2026, 1, 1), "values": {}}, "expected values by date"),
         ({"title": "t", "verified_on": date(2026, 1, 1), "values": {"x": _value(1)}}, "'x' is not a date"),
         ({"title": "t", "verified_on": date(2026, 1, 1), "values": {date(2026, 1, 1): {"value": 1}}}, "no citation"),
-        ({"title": "t", "verified_on": date(2026, 1, 1), "values": {date(2026, 1, 1): {"citation": "c"}}}, "expected one of"),
+        (
+            {"title": "t", "verified_on": date(2026, 1, 1), "values": {date(2026, 1, 1): {"citation": "c"}}},
+            "expected one of",
+        ),
         (
             {"title": "t", "verified_on": date(2026, 1, 1), "values": {date(2026, 1, 1): _value(1, confidence="sure")}},
             "confidence must be one of",
@@ -577,7 +617,11 @@ def test_id_name_and_family_come_from_the_file(registry: dict[str, Rule]) -> Non
         ("rules.units.unt900_units_odd", {"citations": ()}, "no citation, no rule"),
         ("rules.units.unt900_units_odd", {"clean": ()}, "one clean and one flagged"),
         ("rules.units.unt900_units_odd", {"scope": "claim"}, "a claim check takes"),
-        ("rules.units.unt900_units_odd", {"effective": date(2026, 1, 1), "terminated": date(2026, 1, 1)}, "must come after"),
+        (
+            "rules.units.unt900_units_odd",
+            {"effective": date(2026, 1, 1), "terminated": date(2026, 1, 1)},
+            "must come after",
+        ),
     ],
 )
 @pytest.mark.usefixtures("ruleset")
@@ -606,7 +650,10 @@ def test_a_wrong_rule_is_refused_at_import(
         ([{}, {"rendering_provider": {"npi": "1998765436", "taxonomy": "207TS0000X"}}], [2]),
         ([{}, {"rendering_provider": {"npi": "1998765436", "taxonomy": "207X00000X"}}], [1, 1]),
         (
-            [{"modifiers": ["62"]}, {"modifiers": ["62"], "rendering_provider": {"npi": "1998765436", "taxonomy": "207T00000X"}}],
+            [
+                {"modifiers": ["62"]},
+                {"modifiers": ["62"], "rendering_provider": {"npi": "1998765436", "taxonomy": "207T00000X"}},
+            ],
             [1, 1],
         ),
     ],
@@ -649,5 +696,13 @@ def test_an_explanation_says_everything(ruleset: RuleSet) -> None:
     """What, why, values with their dates, codes, remedy and sources are all there."""
     text = explain(ruleset.rules["UNT001"], ruleset)
 
-    for part in ("UNT001 units-over-daily-limit", "CARC 151", "N362", "A7:476", "from 2024-07-01", "cms-mue-2024q3", "mue"):
+    for part in (
+        "UNT001 units-over-daily-limit",
+        "CARC 151",
+        "N362",
+        "A7:476",
+        "from 2024-07-01",
+        "cms-mue-2024q3",
+        "mue",
+    ):
         assert part in text

@@ -90,7 +90,10 @@ def test_every_policy_is_used() -> None:
 
 def test_tables_fit_the_published_totals() -> None:
     """The pair tables have the counts that the source gives for checking a rebuilt list."""
-    counts = {"practitioner": {"63685": (282, 3), "63655": (276, 2)}, "outpatient": {"63685": (222, 2), "63664": (224, 0)}}
+    counts = {
+        "practitioner": {"63685": (282, 3), "63655": (276, 2)},
+        "outpatient": {"63685": (222, 2), "63664": (224, 0)},
+    }
     for name, expected in counts.items():
         value = RULESET.reference.policies[f"ncci.pairs_{name}"].on(date(2024, 7, 1))
         assert value is not None
@@ -145,4 +148,6 @@ def test_any_claim_is_judged_the_same_whatever_the_order_of_its_lines(
     assert not [finding for finding in decision.findings if finding.name == "rule-error"]
     assert decision == RULESET.evaluate(build(payer, lines=lines))
     assert decision.disposition == again.disposition
-    assert sorted((f.rule_id, f.severity) for f in decision.findings) == sorted((f.rule_id, f.severity) for f in again.findings)
+    assert sorted((f.rule_id, f.severity) for f in decision.findings) == sorted(
+        (f.rule_id, f.severity) for f in again.findings
+    )

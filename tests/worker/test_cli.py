@@ -158,7 +158,9 @@ def test_rules_list_names_every_rule() -> None:
     as_json_lines = [json.loads(line) for line in _run("rules", "list", "--json").stdout.splitlines()]
 
     assert "units-over-daily-limit" in table.stdout
-    assert {"id": "UNT001", "severity": "error"}.items() <= next(each for each in as_json_lines if each["id"] == "UNT001").items()
+    assert {"id": "UNT001", "severity": "error"}.items() <= next(
+        each for each in as_json_lines if each["id"] == "UNT001"
+    ).items()
 
 
 @pytest.mark.parametrize("wanted", ["UNT001", "unt001", "units-over-daily-limit"])
@@ -196,7 +198,10 @@ def test_settings_are_shown_without_secrets(monkeypatch: pytest.MonkeyPatch) -> 
     [
         ({"CLAIMSCRUB_PARTITIONS": "many"}, "CLAIMSCRUB_PARTITIONS"),
         ({"CLAIMSCRUB_LOG_FORMAT": "xml"}, "CLAIMSCRUB_LOG_FORMAT"),
-        ({"CLAIMSCRUB_SECURITY_PROTOCOL": "SASL_SSL"}, "CLAIMSCRUB_SASL_USERNAME and CLAIMSCRUB_SASL_PASSWORD are needed"),
+        (
+            {"CLAIMSCRUB_SECURITY_PROTOCOL": "SASL_SSL"},
+            "CLAIMSCRUB_SASL_USERNAME and CLAIMSCRUB_SASL_PASSWORD are needed",
+        ),
         ({"CLAIMSCRUB_FLAGGED_TOPIC": "claims.cleared"}, "four names"),
         ({"CLAIMSCRUB_MAX_CLAIM_BYTES": "9000000"}, "CLAIMSCRUB_MAX_MESSAGE_BYTES must be larger"),
     ],

@@ -64,7 +64,14 @@ def test_the_records_timestamp_dates_the_receipt_of_a_claim_that_does_not() -> N
 
 @pytest.mark.parametrize(
     ("timestamp", "day"),
-    [(0, date(1970, 1, 1)), (86_399_999, date(1970, 1, 1)), (86_400_000, date(1970, 1, 2)), (-1, None), (2**62, None), (None, None)],
+    [
+        (0, date(1970, 1, 1)),
+        (86_399_999, date(1970, 1, 1)),
+        (86_400_000, date(1970, 1, 2)),
+        (-1, None),
+        (2**62, None),
+        (None, None),
+    ],
 )
 def test_a_timestamp_is_a_utc_date(timestamp: int | None, day: date | None) -> None:
     """A record's timestamp is read in UTC; what is no timestamp gives no date."""
@@ -112,8 +119,15 @@ def test_no_bytes_make_it_fail(raw: bytes) -> None:
 
 
 _JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.sampled_from(["63685", "2026-08-03"]),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([*claim_content(), "code", "npi"]), inner),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=20)
+    | st.sampled_from(["63685", "2026-08-03"]),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([*claim_content(), "code", "npi"]), inner)
+    ),
     max_leaves=15,
 )
 
