@@ -1,6 +1,6 @@
 """The producer of what the worker publishes: whole record batches, each for one topic and partition.
 
-One future per batch instead of one per record. All in-sync replicas must acknowledge, and the producer is idempotent, so
+One future per batch instead of one per record. All in-sync replicas must acknowledge, and the producer is idempotent:
 a retry neither doubles nor reorders.
 """
 
