@@ -62,8 +62,16 @@ class Cluster:
         if topic not in known:
             raise LookupError(f"there is no topic {topic!r}")
         latest = {TopicPartition(topic, partition): OffsetSpec.latest() for partition in known[topic].partitions}
-        found = admin.list_offsets(latest, isolation_level=IsolationLevel[isolation.upper()], request_timeout=10)
-        return {asked.partition: answer.result().offset for asked, answer in found.items()}
+        deadline = time.monotonic() + 30
+        while True:
+            found = admin.list_offsets(latest, isolation_level=IsolationLevel[isolation.upper()], request_timeout=10)
+            try:
+                return {asked.partition: answer.result().offset for asked, answer in found.items()}
+            except KafkaException as error:
+                # A partition just made has a leader in the metadata a moment before that leader knows.
+                if error.args[0].code() != KafkaError.NOT_LEADER_FOR_PARTITION or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
 
     def read_all(self, topic: str, timeout: float = 30, isolation: Isolation = "read_committed") -> list[Message]:
         """Every record up to the end offsets at the time of the call, ordered by partition and offset."""
