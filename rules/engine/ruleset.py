@@ -128,22 +128,6 @@ class RulePack:
     line_rules: Mapping[str, tuple[CompiledRule, ...]]
     any_line_rules: tuple[CompiledRule, ...]
 
-    @property
-    def rules(self) -> list[CompiledRule]:
-        """Every rule of the pack, by id."""
-        found = {
-            compiled.rule.id: compiled
-            for some in (
-                self.claim_rules,
-                self.history_rules,
-                self.group_rules,
-                self.any_line_rules,
-                *self.line_rules.values(),
-            )
-            for compiled in some
-        }
-        return [found[rule_id] for rule_id in sorted(found)]
-
 
 _Kind = tuple[str, str, bool, bool]  # payer key, claim type, void, guarded
 _Answers = list[tuple[CompiledRule | None, ServiceLine | None, Any]]
@@ -224,10 +208,6 @@ class RuleSet:
             wrong = sorted({key for key in cited if key not in keys} | (set(profile.rules) - set(self.rules)))
             if wrong:
                 raise ReferenceDataError(f"payer {profile.key}: not known: {', '.join(wrong)}")
-
-    def pack(self, payer: str, claim_type: str, day: date, *, void: bool = False) -> RulePack:
-        """What runs for a payer key, a claim type and a date of service."""
-        return self._pack((payer, claim_type, void, False), day)
 
     def _pack(self, kind: _Kind, day: date) -> RulePack:
         series = self._packs.get(kind)

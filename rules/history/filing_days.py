@@ -10,14 +10,6 @@ _MONDAY, _FRIDAY = 0, 4
 _SHORTEST_MONTH = 28
 
 
-def fewest_days(limit: Mapping[str, Any]) -> int:
-    """A number of days that a filing limit has at least: cheap to compare with, for claims that are nowhere near it."""
-    number: int = limit["limit"]
-    return (
-        number if limit["unit"] == "days" else 28 * number if limit["unit"] == "calendar months" else 365 * number - 1
-    )
-
-
 def last_filing_day(anchor: date, limit: Mapping[str, Any]) -> date:
     """The last day of a filing limit, before it is moved to a workday.
 

@@ -148,6 +148,31 @@ def test_a_word_that_looks_like_nan_is_just_text() -> None:
     assert claim.notes[0].text.endswith("clinic")
 
 
+def test_blanks_are_missing_wherever_they_stand() -> None:
+    """Blank amounts of lines, blank facts and several blank pointers of a line are all just missing."""
+    lines = [{"units": "", "diagnosis_pointers": ["", 1, " "], "service_date": ""}, {"charge_amount": ""}]
+    claim = a_claim(lines=lines, case_facts={"trial_done": "", "device_mode": ""})
+
+    assert claim.lines[0].units is None
+    assert claim.lines[0].diagnosis_pointers == (1,)
+    assert claim.lines[1].charge_amount is None
+    assert claim.case_facts.trial_done is None
+
+
+def test_a_blank_type_is_a_missing_type() -> None:
+    """A blank where something is needed is an error that says so."""
+    error = _error(as_json(claim_content(claim_type="")))
+
+    assert (error.path, error.problem) == ("claim_type", "missing")
+
+
+def test_the_id_of_an_unreadable_claim_is_given_where_it_can_be_read() -> None:
+    """The id helps to find the claim; where the rest is no JSON it is not looked for."""
+    assert _error('{"claim_id":"C1","claim_type":"dental"}').claim_id == "C1"
+    assert _error('{"claim_id":"C1","claim_type":"dental","x":NaN}').claim_id is None
+    assert _error('{"claim_id":["C1"],"claim_type":"dental"}').claim_id is None
+
+
 def test_blanks_beside_another_error_do_not_hide_it() -> None:
     """A blank date does not keep the error of another field from being named."""
     error = _error(as_json(claim_content(received_date="", total_charge_amount="x")))

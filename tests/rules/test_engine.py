@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -29,6 +30,7 @@ from rules.engine.policy import (
     read_yaml,
 )
 from rules.engine.rule import Rule, RuleDefinitionError
+from rules.engine.ruleset import PACKAGE, Reference
 
 Check = Any
 
@@ -690,6 +692,34 @@ def test_rules_import_nothing_but_the_standard_library_pydantic_and_yaml() -> No
 def test_a_rule_set_loads_the_same_twice(ruleset: RuleSet) -> None:
     """The digest is over what decides, and is stable."""
     assert RuleSet.load().digest == ruleset.digest
+
+
+def test_a_value_stands_in_one_file_only(ruleset: RuleSet, tmp_path: Path) -> None:
+    """The same value in two files is a mistake that stops the start."""
+    folder = tmp_path / "reference"
+    shutil.copytree(PACKAGE / "reference", folder)
+    (folder / "other").mkdir()
+    shutil.copy(folder / "cms" / "identifiers.yaml", folder / "other")
+
+    with pytest.raises(ReferenceDataError, match="stands in another file too"):
+        Reference.load(folder)
+    assert Reference.load().policies.keys() == ruleset.reference.policies.keys()
+
+
+def test_an_explanation_names_ends_and_payers_that_differ(only: Any, ruleset: RuleSet) -> None:
+    """An ended value and a payer's change are in the explanation, with the reason."""
+    policy = _policy({"2024-01-01": _value(1), "2025-01-01": None})
+    changes = {
+        "AETNA": RuleChange(silent=True, severity=None, why="their manual", citation="coding-knowledge"),
+        "CIGNA": RuleChange(silent=False, severity=Severity.INFO, why="their policy", citation="coding-knowledge"),
+    }
+    profiles = {key: replace(ruleset.profiles[key], rules={"UNT001": change}) for key, change in changes.items()}
+    profiles["OTHER"] = replace(ruleset.profiles["OTHER"], rules={})
+    made = only(lambda claim, policy: None, policies=(policy,), policy=("test.value",), profiles=profiles)
+    text = explain(made.rules["UNT001"], made)
+
+    assert "from 2025-01-01: ended" in text
+    assert "AETNA silent (their manual); CIGNA info (their policy)" in text
 
 
 def test_an_explanation_says_everything(ruleset: RuleSet) -> None:
