@@ -343,7 +343,7 @@ class RuleSet:
         self, claim: Claim, history: History, key: str, *, guarded: bool = False
     ) -> _Answers:
         kind = (key, claim.claim_type, claim.is_void, guarded)
-        day = claim.first_service_date or date.min
+        day = first_day = claim.first_service_date or date.min
         pack = self._pack(kind, day)
         answers: _Answers = []
         lines = claim.lines
@@ -361,8 +361,9 @@ class RuleSet:
                 if answer:
                     answers.append((compiled, None, answer))
         for line in lines:
-            if line.service_date is not None and line.service_date != day:
-                day = line.service_date
+            line_day = line.service_date or first_day
+            if line_day != day:
+                day = line_day
                 pack = self._pack(kind, day)
             for compiled in pack.line_rules.get(line.procedure_code, pack.any_line_rules):
                 answer = compiled.check(claim, line, compiled.policy)
