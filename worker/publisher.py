@@ -7,6 +7,7 @@ a retry neither doubles nor reorders.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -54,13 +55,14 @@ class Publisher:
             Futures that are done when the broker has acknowledged, or fail as the broker says.
         """
         futures = []
+        now = int(time.time() * 1000)
         builder = self._producer.create_batch()
         for key, value, headers in records:
-            if builder.append(key=key, value=value, headers=headers, timestamp=None) is None:
+            if builder.append(key=key, value=value, headers=headers, timestamp=now) is None:
                 futures.append(await self._producer.send_batch(builder, topic, partition=partition))
                 builder = self._producer.create_batch()
                 # An empty batch takes any record; its size was limited before.
-                builder.append(key=key, value=value, headers=headers, timestamp=None)
+                builder.append(key=key, value=value, headers=headers, timestamp=now)
         builder.close()
         futures.append(await self._producer.send_batch(builder, topic, partition=partition))
         return futures

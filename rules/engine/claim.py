@@ -14,11 +14,18 @@ import json
 from collections.abc import Iterable
 from datetime import date
 from decimal import Decimal
-from functools import cached_property
 from typing import Annotated, Any, Literal, NoReturn, Self
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, StringConstraints, ValidationError
-from pydantic_core import CoreSchema, core_schema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    StringConstraints,
+    ValidationError,
+)
+from pydantic_core import CoreSchema, PydanticKnownError, core_schema
 
 
 class ClaimError(ValueError):
@@ -56,8 +63,20 @@ class _IsoDate:
 IsoDate = Annotated[date, _IsoDate]
 Text = Annotated[str, StringConstraints(max_length=1_000)]
 Code = Annotated[str, StringConstraints(to_upper=True, max_length=64)]
-# No field of an 837 has more than 18 digits; the limit also keeps numbers like 1E+999999 out of the arithmetic.
-Amount = Annotated[Decimal, Field(max_digits=18)]
+
+
+def _of_sane_size(value: Decimal) -> Decimal:
+    """Keep numbers like 1E+999999 out of the arithmetic: no number of an 837 has more than 18 digits.
+
+    Pydantic's own `max_digits` takes each number apart in Python, which costs as much as reading it.
+    """
+    if -_MOST_DIGITS <= value.adjusted() < _MOST_DIGITS:
+        return value
+    raise PydanticKnownError("decimal_max_digits", {"max_digits": _MOST_DIGITS})
+
+
+_MOST_DIGITS = 18
+Amount = Annotated[Decimal, AfterValidator(_of_sane_size)]
 
 
 class _Part(BaseModel):
@@ -109,7 +128,7 @@ class Diagnosis(_Part):
     code: Code = Field("", description="ICD-10-CM code, with or without the dot.")
     kind: Literal["principal", "other", "admitting", "reason_for_visit", "external_cause"] = "other"
 
-    @cached_property
+    @property
     def undotted(self) -> str:
         """The code without its dot, which is how the tables hold it."""
         return self.code.replace(".", "")
@@ -318,7 +337,7 @@ class Claim(_Part):
     def patient_birth_date(self) -> date | None:
         return self.subscriber.birth_date if self.patient is None else self.patient.birth_date
 
-    @cached_property
+    @property
     def first_service_date(self) -> date | None:
         """The earliest date of a line, else the start of the statement period, else the date of receipt."""
         dates = [line.service_date for line in self.lines if line.service_date is not None]
