@@ -18,7 +18,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Self
 
 import rules
@@ -108,6 +107,7 @@ class CompiledRule:
 
     rule: Rule
     check: Check
+    procedures: frozenset[str] | None
     policy: Mapping[str, Any]
     severity: Severity
     fixed: bool
@@ -282,7 +282,8 @@ class RuleSet:
         return CompiledRule(
             rule=rule,
             check=check,
-            policy=MappingProxyType({name: value.value for name, value in values.items()}),
+            procedures=rule.procedures,
+            policy={name: value.value for name, value in values.items()},
             severity=Severity.WARNING if capped and not fixed and severity is Severity.ERROR else severity,
             fixed=fixed,
             capped=capped,
@@ -349,13 +350,13 @@ class RuleSet:
         lines = claim.lines
         codes = {line.procedure_code for line in lines}
         for compiled in pack.claim_rules:
-            procedures = compiled.rule.procedures
+            procedures = compiled.procedures
             if procedures is None or not procedures.isdisjoint(codes):
                 answer = compiled.check(claim, compiled.policy)
                 if answer:
                     answers.append((compiled, None, answer))
         for compiled in pack.history_rules:
-            procedures = compiled.rule.procedures
+            procedures = compiled.procedures
             if procedures is None or not procedures.isdisjoint(codes):
                 answer = compiled.check(claim, history, compiled.policy)
                 if answer:
@@ -374,7 +375,7 @@ class RuleSet:
                 day = group.service_date
                 pack = self._pack(kind, day)
             for compiled in pack.group_rules:
-                procedures = compiled.rule.procedures
+                procedures = compiled.procedures
                 if procedures is None or not procedures.isdisjoint(group.codes):
                     answer = compiled.check(claim, group, compiled.policy)
                     if answer:

@@ -51,8 +51,16 @@ def check(claim: Claim, policy: Mapping[str, Any]) -> Flag | NotEvaluated | list
         return NotEvaluated("no filing limit is held for this line of business and participation, or sources differ")
     if rows[0]["anchor"] != "line From date":
         return _judge(claim, claim.received_date, rows)
-    answers = [_judge(claim, claim.received_date, rows, line) for line in claim.lines]
-    return [answer for answer in answers if answer is not None] or None
+    answers: list[Flag | NotEvaluated] = []
+    in_time: date | None = None
+    for line in claim.lines:
+        if line.service_date is None or line.service_date != in_time:  # most claims have one date
+            answer = _judge(claim, claim.received_date, rows, line)
+            if answer is None:
+                in_time = line.service_date
+            else:
+                answers.append(answer)
+    return answers or None
 
 
 def _fitting(claim: Claim, limits: Iterable[_Row]) -> Sequence[_Row]:

@@ -41,16 +41,21 @@ def check(claim: Claim, group: LineGroup, policy: Mapping[str, Any]) -> list[Fla
         return None
     totals: dict[tuple[str, str], Decimal] = {}
     over: dict[tuple[str, str], ServiceLine] = {}
+    each_code_once = len(group.codes) == len(group.lines)
     for line in group.lines:
         row = limits.get(line.procedure_code)
         # A limit of 0 means never payable in this setting, which is another rule's matter.
         if row is None or not row[setting] or line.units is None:
+            continue
+        if each_code_once and line.units <= row[setting]:
             continue
         provider = claim.rendering_provider_on(line) if claim.is_professional else claim.billing_provider
         key = (line.procedure_code, provider.npi if provider is not None else "")
         totals[key] = total = totals.get(key, _NONE) + line.units
         if total > row[setting]:
             over.setdefault(key, line)
+    if not over:
+        return None
     return [
         Flag(
             f"{totals[key]:f} units of {key[0]} on {group.service_date}; the limit is {limits[key[0]][setting]} a day"
