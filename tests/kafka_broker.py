@@ -16,7 +16,15 @@ from pathlib import Path
 from typing import Literal, Self
 
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec, TopicMetadata
+from confluent_kafka.admin import (
+    AdminClient,
+    NewTopic,
+    OffsetSpec,
+    ScramCredentialInfo,
+    ScramMechanism,
+    TopicMetadata,
+    UserScramCredentialUpsertion,
+)
 
 Isolation = Literal["read_committed", "read_uncommitted"]
 
@@ -125,6 +133,7 @@ class KafkaBroker(Cluster):
 
     def __init__(self, folder: Path | None = None, settings: Mapping[str, str] | None = None) -> None:
         self._java = _java()
+        self.secure_servers: dict[str, str] = {}
         self._jars = _resolve_jars()
         self._temporary = tempfile.mkdtemp(prefix="claimscrub-kafka-") if folder is None else None
         self._folder = Path(self._temporary or str(folder)).resolve()
@@ -196,16 +205,21 @@ class KafkaBroker(Cluster):
             if self._temporary:
                 shutil.rmtree(self._temporary)
 
+    def _secure_listeners(self) -> list[str]:
+        return [f"{protocol}://{server}" for protocol, server in self.secure_servers.items()]
+
     def _properties(self, data: Path) -> dict[str, str]:
         listen, control = self.bootstrap_servers, f"127.0.0.1:{self._controller_port}"
         return {
             "process.roles": "broker,controller",
             "node.id": "1",
             "controller.quorum.voters": f"1@{control}",
-            "listeners": f"PLAINTEXT://{listen},CONTROLLER://{control}",
-            "advertised.listeners": f"PLAINTEXT://{listen}",
+            "listeners": ",".join([f"CONTROLLER://{control}", f"PLAINTEXT://{listen}", *self._secure_listeners()]),
+            "advertised.listeners": ",".join([f"PLAINTEXT://{listen}", *self._secure_listeners()]),
             "controller.listener.names": "CONTROLLER",
-            "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+            "listener.security.protocol.map": ",".join(
+                ["CONTROLLER:PLAINTEXT", "PLAINTEXT:PLAINTEXT", *(f"{name}:{name}" for name in self.secure_servers)]
+            ),
             "log.dirs": str(data),
             "auto.create.topics.enable": "false",
             # One node can't keep three replicas.
@@ -246,6 +260,53 @@ class KafkaBroker(Cluster):
 
     def _log_end(self) -> str:
         return "\n".join(self.log_path.read_text(errors="replace").splitlines()[-20:])
+
+
+class SecureKafkaBroker(KafkaBroker):
+    """A broker that also listens with TLS, SASL, and both; user and password are the only ones it knows.
+
+    `secure_servers` maps each protocol to its address, `ca_file` is the certificate that a client has to trust.
+    """
+
+    user, password = "scrubber", "known-to-the-broker"
+
+    def __init__(self, folder: Path) -> None:
+        store = folder / "broker.p12"
+        login = "org.apache.kafka.common.security"
+        plain = f'{login}.plain.PlainLoginModule required user_{self.user}="{self.password}";'
+        settings = {
+            "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256",
+            "ssl.keystore.location": str(store),
+            "ssl.keystore.type": "PKCS12",
+            "ssl.keystore.password": "changeit",
+        }
+        for name in ("sasl_plaintext", "sasl_ssl"):
+            settings[f"listener.name.{name}.plain.sasl.jaas.config"] = plain
+            settings[f"listener.name.{name}.scram-sha-256.sasl.jaas.config"] = (
+                f"{login}.scram.ScramLoginModule required;"
+            )
+        super().__init__(folder, settings)
+        protocols = ("SSL", "SASL_PLAINTEXT", "SASL_SSL")
+        self.secure_servers = {
+            protocol: f"127.0.0.1:{port}" for protocol, port in zip(protocols, _free_ports(len(protocols)), strict=True)
+        }
+        self.ca_file = folder / "ca.pem"
+        keytool = str(Path(self._java).with_name("keytool")) if os.sep in self._java else "keytool"
+        common = ["-alias", "broker", "-keystore", str(store), "-storepass", "changeit"]
+        for arguments in (
+            ["-genkeypair", "-keyalg", "RSA", "-dname", "CN=127.0.0.1", "-ext", "SAN=IP:127.0.0.1", "-validity", "2"],
+            ["-exportcert", "-rfc", "-file", str(self.ca_file)],
+        ):
+            subprocess.run([keytool, *arguments, *common], check=True, capture_output=True)
+
+    def start(self, timeout: float = 60) -> None:
+        """Start, and make the user known to SCRAM, which keeps its users in the cluster and not in the settings."""
+        super().start(timeout)
+        secret = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_256, 4096)
+        change = UserScramCredentialUpsertion(self.user, secret, self.password.encode())
+        admin = self._admin()
+        for changed in admin.alter_user_scram_credentials([change]).values():
+            changed.result()
 
 
 def _led(topic: TopicMetadata) -> int:

@@ -17,6 +17,13 @@ class KafkaProblemError(RuntimeError):
     """The cluster can't be used as it is; the message names the fault and what mends it."""
 
 
+class KafkaSilentError(KafkaProblemError):
+    """No broker answers, or not yet."""
+
+
+_REFUSALS = (KafkaError._AUTHENTICATION, KafkaError._SSL)  # noqa: SLF001
+
+
 def ssl_context(settings: Settings) -> ssl.SSLContext | None:
     """The TLS context for aiokafka, or None for a protocol without TLS.
 
@@ -81,15 +88,29 @@ def partitions_by_topic(settings: Settings, timeout: float) -> dict[str, int]:
     """The cluster's topics with their number of partitions.
 
     Raises:
-        KafkaProblemError: no broker answers within `timeout` seconds.
+        KafkaSilentError: no broker answers within `timeout` seconds.
+        KafkaProblemError: a broker answers and refuses the user or the certificate.
     """
+    heard: list[KafkaError] = []
     try:
-        metadata = AdminClient(confluent_config(settings)).list_topics(timeout=timeout)
+        admin = AdminClient({**confluent_config(settings), "error_cb": heard.append})
     except KafkaException as error:
-        reason = error.args[0].str() if isinstance(error.args[0], KafkaError) else str(error)
-        raise KafkaProblemError(
-            f"no Kafka broker answers at {settings.bootstrap_servers} ({settings.security_protocol}): {reason};"
-            f" check {PREFIX}BOOTSTRAP_SERVERS and the security settings"
+        raise KafkaProblemError(f"{error.args[0].str()}; check {PREFIX}SSL_… and {PREFIX}SASL_…") from None
+    try:
+        metadata = admin.list_topics(timeout=timeout)
+    except KafkaException as error:
+        # The exception only says that time ran out; why connections failed is told to the callback.
+        admin.poll(0)
+        reasons = [each for each in heard if each.code() != KafkaError._ALL_BROKERS_DOWN]  # noqa: SLF001
+        reason = (reasons or list(error.args))[-1]
+        where = f"{settings.bootstrap_servers} ({settings.security_protocol})"
+        said = reason.str() if isinstance(reason, KafkaError) else str(reason)
+        if isinstance(reason, KafkaError) and reason.code() in _REFUSALS:
+            raise KafkaProblemError(
+                f"Kafka at {where} refuses: {said}; check {PREFIX}SASL_… and {PREFIX}SSL_…"
+            ) from None
+        raise KafkaSilentError(
+            f"no Kafka broker answers at {where}: {said}; check {PREFIX}BOOTSTRAP_SERVERS and {PREFIX}SECURITY_PROTOCOL"
         ) from None
     return {name: len(topic.partitions) for name, topic in metadata.topics.items() if topic.error is None}
 
@@ -112,7 +133,7 @@ def wait_for_topics(settings: Settings, waiting: Callable[[str], None]) -> int:
         try:
             found = partitions_by_topic(settings, timeout=max(1.0, min(5.0, deadline - time.monotonic())))
             break
-        except KafkaProblemError as error:
+        except KafkaSilentError as error:
             if time.monotonic() >= deadline:
                 raise
             waiting(str(error))
