@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, FilePath, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "CLAIMSCRUB_"
@@ -40,9 +40,9 @@ class Settings(BaseSettings):
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field("PLAIN", description="SASL mechanism.")
     sasl_username: str = Field("", description="SASL user.")
     sasl_password: SecretStr = Field(SecretStr(""), description="SASL password.")
-    ssl_ca_file: Path | None = Field(None, description="CA certificates (PEM); the system's if not set.")
-    ssl_certificate_file: Path | None = Field(None, description="Client certificate (PEM).")
-    ssl_key_file: Path | None = Field(None, description="Client key (PEM).")
+    ssl_ca_file: FilePath | None = Field(None, description="CA certificates (PEM); the system's if not set.")
+    ssl_certificate_file: FilePath | None = Field(None, description="Client certificate (PEM).")
+    ssl_key_file: FilePath | None = Field(None, description="Client key (PEM).")
     ssl_key_password: SecretStr = Field(SecretStr(""), description="Password of the client key.")
 
     max_claim_bytes: int = Field(1_048_576, ge=1_024, description="Largest claim event; a larger one is a dead letter.")
