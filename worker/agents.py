@@ -44,27 +44,27 @@ class Scrubber:
         self._since = (time.monotonic(), time.process_time())
 
     async def scrub(self, batch: Batch) -> list[asyncio.Future[Any]]:
-        """Decide every event of a batch and queue what is published about it.
+        """Decide every event of a batch, then queue what is published about it.
 
         Returns:
             One future per record batch, done when the broker has acknowledged it.
 
         Raises:
-            DeadLetterFloodError: too many events in a row are not claims.
+            DeadLetterFloodError: too many events in a row are not claims; nothing of the batch is published.
         """
-        futures = []
+        outputs: dict[tuple[str, int], list[Record]] = {}
         for tp, events in batch.parts.items():
-            outputs: dict[str, list[Record]] = {}
             for number, event in enumerate(events, 1):
                 outcome = handle(event.value, self._ruleset, event.timestamp, limits=self._limits)
                 headers = self._headers(outcome, event, tp)
                 topic = self._topics[outcome.disposition]
-                outputs.setdefault(topic, []).append((event.key, outcome.value, headers))
+                outputs.setdefault((topic, tp.partition), []).append((event.key, outcome.value, headers))
                 self._counts[outcome.disposition] += 1
                 if number % _BREATH == 0:
                     await asyncio.sleep(0)
-            for topic, records in outputs.items():
-                futures += await self._publisher.publish(topic, tp.partition, records)
+        futures = []
+        for (topic, partition), records in outputs.items():
+            futures += await self._publisher.publish(topic, partition, records)
         return futures
 
     def _headers(self, outcome: Outcome, event: Any, tp: TP) -> Headers:
@@ -114,10 +114,12 @@ class Scrubber:
 async def agent(stream: Any, app: Any, scrubber: Scrubber) -> None:
     """Take batches as they come; each is acknowledged when the broker has all its outputs."""
     settling: set[asyncio.Task[None]] = set()
+    batch: Batch | None = None
     try:
         async for event in stream.noack().events():
-            event.value.begun = True
-            futures = await scrubber.scrub(event.value)
+            batch = event.value
+            batch.begun = True
+            futures = await scrubber.scrub(batch)
             task = asyncio.create_task(_settle(event, futures, app))
             settling.add(task)
             task.add_done_callback(settling.discard)
@@ -125,22 +127,25 @@ async def agent(stream: Any, app: Any, scrubber: Scrubber) -> None:
         raise
     except Exception as error:  # noqa: BLE001
         # Faust would acknowledge the event and go on with the next one: stop instead, so that it is read again.
-        await stop_worker(app, error)
+        await stop_worker(app, batch, error)
 
 
 async def _settle(event: Any, futures: list[asyncio.Future[Any]], app: Any) -> None:
     try:
         await asyncio.gather(*futures)
     except Exception as error:  # noqa: BLE001  (whatever the broker answered: the batch is not published)
-        await stop_worker(app, error)
+        await stop_worker(app, event.value, error)
     else:
         event.ack()
 
 
-async def stop_worker(app: Any, error: Exception) -> None:
-    """Stop the process without committing what is not published; a supervisor starts it again."""
-    log.error("worker stops", reason=f"{type(error).__name__}: {error}")
-    app.failure = error
+async def stop_worker(app: Any, batch: Batch | None, error: Exception) -> None:
+    """Stop the process: what is published is committed, the batch that failed is not; a supervisor starts it again."""
+    if app.failure is None:
+        log.error("worker stops", reason=f"{type(error).__name__}: {error}")
+        app.failure = error
+    if batch is not None:
+        batch.begun = False  # nobody need wait for it
     await app.crash(error)
     # A second failure while stopping must not leave a worker that neither works nor ends.
     asyncio.get_running_loop().call_later(30, os._exit, 1)

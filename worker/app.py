@@ -9,10 +9,11 @@ from typing import Any
 
 import faust
 import structlog
+from aiokafka.errors import KafkaError
 
 from rules import RuleSet
 from worker import agents
-from worker.kafka import ssl_context
+from worker.kafka import KafkaProblemError, ssl_context
 from worker.publisher import Publisher
 from worker.settings import Settings
 from worker.transport import batch_transport
@@ -83,7 +84,8 @@ def run_worker(settings: Settings, ruleset: RuleSet) -> None:
     """Run until SIGTERM or SIGINT, then finish what was begun and commit it.
 
     Raises:
-        Exception: what stopped the worker, if it did not stop because it was told to.
+        KafkaProblemError: the brokers refused, or did not answer, what was to be published.
+        DeadLetterFloodError: too many events in a row were not claims.
     """
     with tempfile.TemporaryDirectory(prefix="claimscrub-") as temporary:
         folder = settings.data_directory or Path(temporary)
@@ -94,6 +96,9 @@ def run_worker(settings: Settings, ruleset: RuleSet) -> None:
         try:
             worker.execute_from_commandline()
         except SystemExit as end:
+            if isinstance(app.failure, KafkaError):
+                problem = f"publishing failed, nothing is lost: {type(app.failure).__name__}: {app.failure}"
+                raise KafkaProblemError(problem) from None
             if app.failure is not None:
                 raise app.failure from None
             if end.code:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -45,8 +46,10 @@ class Publisher:
         await self._producer.start()
 
     async def stop(self) -> None:
+        """Close; what is still queued is waited for only as long as a stopping worker may take."""
         if self._producer is not None:
-            await self._producer.stop()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._producer.stop(), self._settings.stop_timeout_seconds)
 
     async def publish(self, topic: str, partition: int, records: Sequence[Record]) -> list[asyncio.Future[Any]]:
         """Queue records for one partition.

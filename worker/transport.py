@@ -106,7 +106,7 @@ class BatchConsumer(driver.Consumer):
     async def wait_empty(self) -> None:
         """Finish what was begun and commit it: before partitions are given away, and when the worker stops."""
         deadline = asyncio.get_running_loop().time() + self.drain_seconds
-        while self.app.failure is None and self._has_begun():
+        while self._has_begun():
             remaining = deadline - asyncio.get_running_loop().time()
             if remaining <= 0:
                 self.log.warning("batches were not acknowledged in time; their claims will be decided again")
