@@ -15,7 +15,7 @@ from rules import Disposition, RuleSet
 from worker.codec import Headers, cloud_event_headers
 from worker.deadletter import DeadLetterLimit, error_headers
 from worker.pipeline import Limits, Outcome, handle
-from worker.publisher import Publisher, Record
+from worker.publisher import Outputs, Publisher
 from worker.settings import Settings
 from worker.transport import Batch
 
@@ -29,10 +29,9 @@ log = structlog.get_logger("claimscrub.worker")
 class Scrubber:
     """What the agent does with a batch, and the counts it keeps."""
 
-    def __init__(self, settings: Settings, ruleset: RuleSet, publisher: Publisher) -> None:
+    def __init__(self, settings: Settings, ruleset: RuleSet) -> None:
         self._settings = settings
         self._ruleset = ruleset
-        self._publisher = publisher
         self._limits = Limits(settings.max_claim_bytes, settings.max_message_bytes)
         self._deadletters = DeadLetterLimit(settings.deadletter_run)
         self._topics: dict[Disposition | None, str] = {
@@ -43,16 +42,16 @@ class Scrubber:
         self._counts: dict[Disposition | None, int] = dict.fromkeys(self._topics, 0)
         self._since = (time.monotonic(), time.process_time())
 
-    async def scrub(self, batch: Batch) -> list[asyncio.Future[Any]]:
-        """Decide every event of a batch, then queue what is published about it.
+    async def decide(self, batch: Batch) -> Outputs:
+        """Decide every event of a batch.
 
         Returns:
-            One future per record batch, done when the broker has acknowledged it.
+            What is to be published, in the order of the events.
 
         Raises:
-            DeadLetterFloodError: too many events in a row are not claims; nothing of the batch is published.
+            DeadLetterFloodError: too many events in a row are not claims.
         """
-        outputs: dict[tuple[str, int], list[Record]] = {}
+        outputs: Outputs = {}
         for tp, events in batch.parts.items():
             for number, event in enumerate(events, 1):
                 outcome = handle(event.value, self._ruleset, event.timestamp, limits=self._limits)
@@ -62,10 +61,7 @@ class Scrubber:
                 self._counts[outcome.disposition] += 1
                 if number % _BREATH == 0:
                     await asyncio.sleep(0)
-        futures = []
-        for (topic, partition), records in outputs.items():
-            futures += await self._publisher.publish(topic, partition, records)
-        return futures
+        return outputs
 
     def _headers(self, outcome: Outcome, event: Any, tp: TP) -> Headers:
         event_id = f"{tp.topic}-{tp.partition}-{event.offset}"
@@ -111,18 +107,21 @@ class Scrubber:
         self._counts = dict.fromkeys(self._counts, 0)
 
 
-async def agent(stream: Any, app: Any, scrubber: Scrubber) -> None:
-    """Take batches as they come; each is acknowledged when the broker has all its outputs."""
-    settling: set[asyncio.Task[None]] = set()
+async def agent(stream: Any, app: Any, scrubber: Scrubber, publisher: Publisher) -> None:
+    """Take batches as they come; each is acknowledged when the broker has all its outputs.
+
+    While one batch is on its way to the broker the next one is decided.
+    """
+    publishing: set[asyncio.Task[None]] = set()
     batch: Batch | None = None
     try:
         async for event in stream.noack().events():
             batch = event.value
             batch.begun = True
-            futures = await scrubber.scrub(batch)
-            task = asyncio.create_task(_settle(event, futures, app))
-            settling.add(task)
-            task.add_done_callback(settling.discard)
+            outputs = await scrubber.decide(batch)
+            task = asyncio.create_task(_publish(event, outputs, app, publisher))
+            publishing.add(task)
+            task.add_done_callback(publishing.discard)
     except asyncio.CancelledError:
         raise
     except Exception as error:  # noqa: BLE001
@@ -130,9 +129,9 @@ async def agent(stream: Any, app: Any, scrubber: Scrubber) -> None:
         await stop_worker(app, batch, error)
 
 
-async def _settle(event: Any, futures: list[asyncio.Future[Any]], app: Any) -> None:
+async def _publish(event: Any, outputs: Outputs, app: Any, publisher: Publisher) -> None:
     try:
-        await asyncio.gather(*futures)
+        await publisher.publish(outputs)
     except Exception as error:  # noqa: BLE001  (whatever the broker answered: the batch is not published)
         await stop_worker(app, event.value, error)
     else:

@@ -56,7 +56,7 @@ def build_app(settings: Settings, ruleset: RuleSet, folder: Path) -> Any:
     app.transport = batch_transport(app, settings)
     app.failure = None
     publisher = Publisher(settings)
-    scrubber = agents.Scrubber(settings, ruleset, publisher)
+    scrubber = agents.Scrubber(settings, ruleset)
     background: list[asyncio.Task[None]] = []
 
     @app.agent(app.topic(settings.submitted_topic), name="scrub")  # type: ignore[untyped-decorator]
@@ -64,7 +64,7 @@ def build_app(settings: Settings, ruleset: RuleSet, folder: Path) -> Any:
         if not background:
             await publisher.start()
             background.append(asyncio.create_task(scrubber.summarize((folder / "alive").touch)))
-        await agents.agent(stream, app, scrubber)
+        await agents.agent(stream, app, scrubber, publisher)
 
     @app.on_partitions_assigned.connect  # type: ignore[untyped-decorator]
     async def assigned(_: Any, partitions: Any, **__: Any) -> None:
