@@ -49,7 +49,7 @@ def decision_json(decision: Decision, input_digest: str) -> bytes:
 
 def envelope(claim: bytes, decision: bytes) -> bytes:
     """What the cleared and flagged topics carry: the claim event's own bytes, unchanged, and the decision."""
-    return b'{"claim":%b,"decision":%b}' % (claim, decision)
+    return b"".join((b'{"claim":', claim, b',"decision":', decision, b"}"))
 
 
 def cloud_event_headers(
