@@ -89,7 +89,6 @@ class BatchConsumer(driver.Consumer):
             return False
         message.acked = True
         self._unacked_messages.discard(message)
-        self._n_acked += 1
         self._wake()
         return True
 
@@ -131,12 +130,11 @@ class BatchConsumer(driver.Consumer):
             waiting.set_result(None)
 
     async def _sleep_until_woken(self, seconds: float) -> None:
-        # Not Faust's _wait_for_ack: it swallows cancellation, and a fetcher waiting in it could not be stopped.
+        # Not Faust's _wait_for_ack, nor asyncio.wait_for: they swallow a cancellation that comes with the wake-up, and
+        # a fetcher that misses it never stops.
         self._waiting_for_ack = waiting = asyncio.get_running_loop().create_future()
         try:
-            await asyncio.wait_for(waiting, min(seconds, 1.0))
-        except TimeoutError:
-            pass
+            await asyncio.wait({waiting}, timeout=min(seconds, 1.0))
         finally:
             if self._waiting_for_ack is waiting:
                 self._waiting_for_ack = None
@@ -150,9 +148,10 @@ class BatchConsumer(driver.Consumer):
         stopped = (self._stopped.is_set, fetcher._stopped.is_set)  # noqa: SLF001
         try:
             while not any(is_set() for is_set in stopped):
-                while self._advance() >= self.batches_in_flight and self.flow_active and not any(i() for i in stopped):
+                if self.flow_active and self._advance() >= self.batches_in_flight:
                     await self._sleep_until_woken(1.0)
-                await self._deliver_next(stopped)
+                else:
+                    await self._deliver_next(stopped)
         except self.consumer_stopped_errors:
             if not self.transport.app.should_stop:
                 raise
