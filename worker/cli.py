@@ -6,8 +6,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from functools import cache
-from typing import IO
 
 import click
 from pydantic import SecretStr
@@ -212,10 +210,9 @@ def _claims(path: str) -> Iterator[tuple[str, bytes, Claim | None]]:
         yield path, b"", None
 
 
-@cache
-def _console(file: IO[str] | None = None) -> Console:
+def _console() -> Console:
     """Standard output; as wide as it needs to be where nobody watches, so that pipes get whole lines."""
-    return Console(file=file, width=None if sys.stdout.isatty() else 200)
+    return Console(width=None if sys.stdout.isatty() else 200)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
@@ -58,7 +59,8 @@ class NotEvaluated:
     line: ServiceLine | None = None
 
 
-Answer = None | str | Flag | NotEvaluated | list[Flag | NotEvaluated]
+Answer = None | str | Flag | NotEvaluated | Sequence[Flag | NotEvaluated]
+"""What a check returns: None or nothing in it is clean, a string is a message."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,15 +11,15 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from types import MappingProxyType
-from typing import Any, Final, Literal, TypeVar
+from typing import Final, Literal, TypeVar
 
 from rules.engine.claim import Claim
-from rules.engine.decision import Severity
+from rules.engine.decision import Answer, Severity
 
 Scope = Literal["line", "group", "claim", "history"]
 Status = Literal["preview", "active", "retired"]
 BaseLayer = Literal["ptp", "aoc", "mue", "global", "mpfs"]
-Check = Callable[..., Any]
+Check = Callable[..., Answer]
 CheckT = TypeVar("CheckT", bound=Check)
 
 FAMILIES: Final[Mapping[str, str]] = MappingProxyType(

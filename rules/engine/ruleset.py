@@ -201,13 +201,14 @@ class RuleSet:
             ]
             if wrong:
                 raise ReferenceDataError(f"{each.id}: not in the reference data: {', '.join(wrong)}")
+        unknown = _cited(self.reference.policies) - keys
+        if unknown:
+            raise ReferenceDataError(f"reference data: not known: {', '.join(sorted(unknown))}")
         for profile in self.profiles.values():
-            cited = [change.citation for change in profile.rules.values()]
-            for policy in [*profile.policies.values(), *self.reference.policies.values()]:
-                cited += [key for value in policy.values for key in value.citations]
-            wrong = sorted({key for key in cited if key not in keys} | (set(profile.rules) - set(self.rules)))
-            if wrong:
-                raise ReferenceDataError(f"payer {profile.key}: not known: {', '.join(wrong)}")
+            cited = {change.citation for change in profile.rules.values()} | _cited(profile.policies)
+            unknown = (cited - keys) | (set(profile.rules) - set(self.rules))
+            if unknown:
+                raise ReferenceDataError(f"payer {profile.key}: not known: {', '.join(sorted(unknown))}")
 
     def _pack(self, kind: _Kind, day: date) -> RulePack:
         series = self._packs.get(kind)
@@ -225,9 +226,10 @@ class RuleSet:
         for each in self.rules.values():
             if claim_type in each.claim_types and (each.on_void or not void):
                 compiled = self._compile_rule(each, self.profiles[payer], day)
+                if compiled is not None and guarded:
+                    compiled = replace(compiled, check=_guarded(compiled.check))
                 if compiled is not None:
-                    check = _guarded(compiled.check) if guarded else compiled.check
-                    by_scope[each.scope].append(replace(compiled, check=check))
+                    by_scope[each.scope].append(compiled)
         codes = {code for each in by_scope["line"] for code in each.rule.procedures or ()}
         return RulePack(
             claim_rules=tuple(by_scope["claim"]),
@@ -459,6 +461,10 @@ class RuleSet:
             effective_from=compiled.effective_from,
             effective_to=compiled.effective_to,
         )
+
+
+def _cited(policies: Mapping[str, Policy]) -> set[str]:
+    return {key for policy in policies.values() for value in policy.values for key in value.citations}
 
 
 def _basis(profile: PayerProfile, adoption: str, values: Iterable[DatedValue]) -> str:

@@ -557,6 +557,9 @@ def test_a_rule_set_refuses_names_that_do_not_exist(only: Any, ruleset: RuleSet)
     ):
         with pytest.raises(ReferenceDataError, match="not in the reference data"):
             only(lambda claim, policy: None, **changes)
+    uncited = _policy({"1900-01-01": {"value": 1, "citation": "nowhere"}})
+    with pytest.raises(ReferenceDataError, match="reference data: not known: nowhere"):
+        only(lambda claim, policy: None, policies=(uncited,))
     strange = {"OTHER": replace(ruleset.profiles["OTHER"], rules={"XXX999": RuleChange(True, None, "w", "nowhere")})}
     with pytest.raises(ReferenceDataError, match=r"not known: XXX999, nowhere"):
         only(lambda claim, policy: None, profiles=strange)
