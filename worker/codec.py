@@ -7,7 +7,8 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from rules import Decision, Disposition, Finding, Unevaluated
+from rules import Claim, Decision, Disposition, Finding, Unevaluated
+from worker.x12 import Place, places
 
 Headers = list[tuple[str, bytes]]
 
@@ -23,28 +24,31 @@ _CONTENT_JSON = ("content-type", JSON_TYPE)
 _CONTENT_UNKNOWN = ("content-type", UNKNOWN_TYPE)
 
 
-def decision_content(decision: Decision, input_digest: str) -> dict[str, Any]:
+def decision_content(decision: Decision, claim: Claim, input_digest: str) -> dict[str, Any]:
     """A decision as it is published.
 
     Args:
         decision: what the rules said.
+        claim: the claim that it is about.
         input_digest: `sha256:` and the digest of the claim event's bytes.
     """
+    findings = decision.findings
+    where = places(claim, {finding.path for finding in findings}) if findings and claim.x12 is not None else {}
     return {
         "claim_id": decision.claim_id,
         "disposition": decision.disposition.value,
         "payer": decision.payer,
         "received_date": decision.received_date,
-        "findings": [_finding_content(finding) for finding in decision.findings],
+        "findings": [_finding_content(finding, where.get(finding.path)) for finding in findings],
         "not_evaluated": [_unevaluated_content(each) for each in decision.not_evaluated],
         "rule_set": {"version": decision.rule_set_version, "digest": decision.rule_set_digest},
         "input_digest": input_digest,
     }
 
 
-def decision_json(decision: Decision, input_digest: str) -> bytes:
+def decision_json(decision: Decision, claim: Claim, input_digest: str) -> bytes:
     """`decision_content` as JSON; the same decision gives the same bytes."""
-    return to_json(decision_content(decision, input_digest))
+    return to_json(decision_content(decision, claim, input_digest))
 
 
 def envelope(claim: bytes, decision: bytes) -> bytes:
@@ -76,7 +80,7 @@ def cloud_event_headers(
     return headers
 
 
-def _finding_content(finding: Finding) -> dict[str, Any]:
+def _finding_content(finding: Finding, place: Place | None) -> dict[str, Any]:
     return {
         "rule_id": finding.rule_id,
         "name": finding.name,
@@ -92,6 +96,7 @@ def _finding_content(finding: Finding) -> dict[str, Any]:
         "line": finding.line,
         "field": finding.path,
         "location": finding.location,
+        "segment": None if place is None else place.number,
         "message": finding.message,
         "remedy": finding.remedy,
         "citations": [

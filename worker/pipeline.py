@@ -75,7 +75,7 @@ def handle(
     if claim.received_date is None:
         claim = claim.model_copy(update={"received_date": utc_date(timestamp_ms)})
     decision = ruleset.evaluate(claim, history)
-    value = envelope(raw, decision_json(decision, input_digest(raw)))
+    value = envelope(raw, decision_json(decision, claim, input_digest(raw)))
     if len(value) > limits.message:
         said = f"claim and decision have {len(value)} bytes, {len(decision.findings)} findings"
         problem = ClaimError("$", said, f"at most {limits.message} bytes (CLAIMSCRUB_MAX_MESSAGE_BYTES)")

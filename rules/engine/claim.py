@@ -26,6 +26,7 @@ from pydantic import (
     ValidationError,
 )
 from pydantic_core import CoreSchema, PydanticKnownError, core_schema
+from typing_extensions import TypedDict
 
 
 class ClaimError(ValueError):
@@ -127,6 +128,7 @@ class Diagnosis(_Part):
 
     code: Code = Field("", description="ICD-10-CM code, with or without the dot.")
     kind: Literal["principal", "other", "admitting", "reason_for_visit", "external_cause"] = "other"
+    present_on_admission: Code = Field("", description="837I: present on admission, Y, N, U or W.")
 
     @property
     def undotted(self) -> str:
@@ -155,6 +157,32 @@ class OccurrenceCode(_Part):
     occurrence_date: IsoDate | None = None
 
 
+class OccurrenceSpan(_Part):
+    """An occurrence span code with its dates (HI BI)."""
+
+    code: Code = ""
+    from_date: IsoDate | None = None
+    through_date: IsoDate | None = None
+
+
+class Certification(_Part):
+    """Conditions that are certified to apply, or not to (CRC)."""
+
+    category: Code = Field("", description="Code category, CRC01.")
+    applies: Code = Field("", description="Y or N, CRC02.")
+    conditions: tuple[Code, ...] = Field((), max_length=5, description="Condition indicators, CRC03 to CRC07.")
+
+
+class Repricing(_Part):
+    """What a repricer did to the claim or a line (HCP)."""
+
+    methodology: Code = Field("", description="Pricing methodology, HCP01.")
+    allowed_amount: Amount | None = Field(None, description="Allowed amount in US dollars, HCP02.")
+    savings_amount: Amount | None = Field(None, description="Savings in US dollars, HCP03.")
+    repricer_id: Code = Field("", description="Repricing organization, HCP04.")
+    reject_reason: Code = Field("", description="Reject reason, HCP13.")
+
+
 class Note(_Part):
     """A note (NTE)."""
 
@@ -176,8 +204,17 @@ class OtherPayer(_Part):
     name: Text = ""
     payer_id: Code = ""
     responsibility: Code = ""
+    filing_indicator: Code = Field("", description="Claim filing indicator, SBR09.")
     paid_amount: Amount | None = Field(None, description="Amount paid, AMT D.")
     paid_date: IsoDate | None = None
+
+
+class LineAdjudication(_Part):
+    """What another payer paid for a line (loop 2430)."""
+
+    payer_id: Code = Field("", description="Identifier of the other payer, SVD01.")
+    paid_amount: Amount | None = Field(None, description="Amount paid in US dollars, SVD02.")
+    paid_date: IsoDate | None = Field(None, description="Date of the payment, DTP 573.")
 
 
 class Practice(_Part):
@@ -226,6 +263,7 @@ class ServiceLine(_Part):
     procedure_code: Code = Field("", description="CPT or HCPCS code, SV101-2 or SV202-2.")
     modifiers: tuple[Code, ...] = Field((), max_length=12)
     units: Amount | None = Field(None, description="Service units, SV104 or SV205.")
+    unit_of_measure: Code = Field("", description="UN units, MJ minutes, DA days: SV103 or SV204; UN if blank.")
     charge_amount: Amount | None = Field(None, description="Line charge in US dollars, SV102 or SV203.")
     place_of_service: Code = Field("", description="Place of service of the line, SV105; the claim's holds if blank.")
     revenue_code: Code = Field("", description="Revenue code, SV201.")
@@ -234,9 +272,58 @@ class ServiceLine(_Part):
     diagnosis_pointers: tuple[int, ...] = Field((), max_length=12, description="Positions in `diagnoses`, from 1.")
     line_control_number: Text = Field("", description="Line control number, REF 6R.")
     prior_authorization_number: Code = Field("", description="Authorization of the line, REF G1.")
+    referral_number: Code = Field("", description="Referral of the line, REF 9F.")
+    national_drug_code: Code = Field("", description="National drug code, LIN N4.")
     rendering_provider: Provider | None = None
+    service_facility: Provider | None = None
+    referring_provider: Provider | None = None
+    ordering_provider: Provider | None = None
+    supervising_provider: Provider | None = None
+    operating_provider: Provider | None = None
+    other_operating_provider: Provider | None = None
     notes: tuple[Note, ...] = ()
     attachments: tuple[Attachment, ...] = ()
+    certifications: tuple[Certification, ...] = ()
+    repricing: Repricing | None = None
+    fixed_format: tuple[Text, ...] = Field((), description="Fixed format information, K3.")
+    adjudications: tuple[LineAdjudication, ...] = Field((), description="What other payers paid for the line.")
+
+
+class X12Part(TypedDict):
+    """Segments of the source as they stood there."""
+
+    first_segment: Annotated[int, Field(ge=1, description="Number of the first in its transaction set; ST is 1.")]
+    segments: Annotated[str, Field(description="Joined by the segment terminator, without one at the end.")]
+
+
+class X12Source(TypedDict):
+    """Where a claim stood in X12, and its own segments: how answers find their way back, and how it goes out again.
+
+    A dict, as models of it would cost a third of what reading the rest of the claim does.
+    """
+
+    sender_qualifier: Annotated[str, Field(description="ISA05; blank, like all of ISA and GS, for a lone ST … SE.")]
+    sender_id: Annotated[str, Field(description="ISA06.")]
+    receiver_qualifier: Annotated[str, Field(description="ISA07.")]
+    receiver_id: Annotated[str, Field(description="ISA08.")]
+    interchange_control_number: Annotated[str, Field(description="ISA13.")]
+    usage: Annotated[str, Field(description="ISA15: P production, T test.")]
+    group_sender: Annotated[str, Field(description="GS02.")]
+    group_receiver: Annotated[str, Field(description="GS03.")]
+    group_control_number: Annotated[str, Field(description="GS06.")]
+    version: Annotated[str, Field(description="ST03, else GS08, for example 005010X222A1.")]
+    transaction_control_number: Annotated[str, Field(description="ST02.")]
+    claim_number: Annotated[int, Field(ge=1, description="Position of the claim in its transaction set.")]
+    separators: Annotated[
+        str,
+        Field(min_length=4, max_length=4, description="Element, component and repetition separator, terminator."),
+    ]
+    encoding: Annotated[Literal["utf-8", "latin-1"], Field(description="Encoding of the source.")]
+    header: Annotated[X12Part, Field(description="BHT, submitter (1000A) and receiver (1000B).")]
+    billing_provider: Annotated[X12Part, Field(description="Loop 2000A without its HL.")]
+    subscriber: Annotated[X12Part, Field(description="Loop 2000B without its HL.")]
+    patient: Annotated[X12Part | None, Field(description="Loop 2000C without its HL, if a dependent is the patient.")]
+    claim: Annotated[X12Part, Field(description="Loop 2300 with everything in it.")]
 
 
 class Claim(_Part):
@@ -259,14 +346,23 @@ class Claim(_Part):
     clearinghouse_trace_number: Text = Field("", description="Clearinghouse trace number, REF D9.")
     statement_from_date: IsoDate | None = Field(None, description="837I: statement period from, DTP 434.")
     statement_through_date: IsoDate | None = Field(None, description="837I: statement period through, DTP 434.")
+    admission_date: IsoDate | None = Field(None, description="Admission date, DTP 435.")
+    admission_type: Code = Field("", description="837I: priority of the admission, CL101.")
+    admission_source: Code = Field("", description="837I: point of origin, CL102.")
+    patient_status: Code = Field("", description="837I: patient status, CL103.")
     discharge_hour: Code = ""
+    diagnosis_related_group: Code = Field("", description="837I: diagnosis related group, HI DR.")
     diagnoses: tuple[Diagnosis, ...] = ()
     inpatient_procedures: tuple[InpatientProcedure, ...] = ()
     condition_codes: tuple[Code, ...] = ()
     value_codes: tuple[ValueCode, ...] = ()
     occurrence_codes: tuple[OccurrenceCode, ...] = ()
+    occurrence_spans: tuple[OccurrenceSpan, ...] = ()
     notes: tuple[Note, ...] = ()
     attachments: tuple[Attachment, ...] = ()
+    certifications: tuple[Certification, ...] = ()
+    repricing: Repricing | None = None
+    fixed_format: tuple[Text, ...] = Field((), description="Fixed format information, K3.")
     subscriber: Subscriber = Subscriber()
     patient: Person | None = None
     billing_provider: Provider = Provider()
@@ -275,10 +371,13 @@ class Claim(_Part):
     referring_provider: Provider | None = None
     attending_provider: Provider | None = None
     operating_provider: Provider | None = None
+    other_operating_provider: Provider | None = None
+    supervising_provider: Provider | None = None
     other_payers: tuple[OtherPayer, ...] = ()
     practice: Practice = Practice()
     case_facts: CaseFacts = CaseFacts()
     lines: tuple[ServiceLine, ...] = Field((), max_length=999)
+    x12: X12Source | None = Field(None, description="Where the claim stood in X12; for a claim that came as an 837.")
 
     @classmethod
     def from_json(cls, raw: bytes | str) -> Self:
