@@ -1,4 +1,4 @@
-"""`claimscrub demo`: an in-memory broker, a real worker and two dozen invented claims, decided while one watches.
+"""`claimscrub demo`: an in-memory broker, a real worker and 837 files of invented claims, decided while one watches.
 
 The worker is a process of its own, the claims travel through Kafka's protocol both ways, and only the broker is a
 stand-in. Nothing is left behind: no process, no file, no topic.
@@ -25,11 +25,11 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from rules.engine.examples import a_facility_line, a_line, as_json, claim_content, facility_claim_content
 from worker.kafka import KafkaProblemError, confluent_config
 from worker.memory_broker import MemoryBroker
 from worker.settings import PREFIX, Settings
 from worker.submit import Submitter
+from worker.x12 import X12Error, read_events
 
 _PARTITIONS = 4
 _PACE_SECONDS = 0.15  # between two claims, so that one sees them come
@@ -41,110 +41,75 @@ _WIDTH_UNWATCHED, _WIDTH_MOST = 120, 140
 
 # ---- the claims
 
+_FOLDER = Path(__file__).parent / "demo_claims"
+_RECEIVED_DATE = "2026-08-10"  # whenever the demo runs: an 837 does not say when it came
+
+_STORIES = (
+    "A surgeon places the generator in a hospital's outpatient department",
+    "The hospital's bill for that surgery, with the device",
+    "A generator exchanged, and the old one's removal billed too",
+    "Generator and two leads in one session",
+    "The surgeon bills the anesthesia too",
+    "The hospital's bill for a Medicare Advantage member",
+    "One generator, keyed as two units",
+    "A visit on the day of surgery, without a modifier",
+    "Such a visit with modifier 25 and a diagnosis of its own",
+    "A generator placed in a doctor's office",
+    "A generator placed in an ambulatory surgery center",
+    "Trial leads placed in the hospital, no tracking number on the claim",
+    "The new generator is programmed, and that is billed too",
+    "The same surgery with the programming left off",
+    "A generator billed for both sides of the body",
+    "Low back pain, in a code that ended in 2021",
+    "The hospital's bill for a Cigna member",
+    "Two digits of the surgeon's NPI exchanged, and no birth date",
+    "Removal and new generator again, with XS for a second pocket",
+    "A total that the lines do not add up to, and one diagnosis twice",
+    "Not an 837 but JSON, its service date not written as YYYY-MM-DD",
+    "A Medicare number typed with dashes",
+    "A surgery of June 2025, sent in August 2026",
+    "Additional programming time without the first 15 minutes",
+)
+
 
 class DemoEvent(NamedTuple):
-    """One event of the demo: its id, a few words of story, and the bytes that are submitted."""
+    """One event of the demo.
 
+    Attributes:
+        name: its patient control number, under which it is shown.
+        claim_id: the key that it is submitted with.
+        story: a few words about it.
+        value: the bytes that are submitted.
+    """
+
+    name: str
     claim_id: str
     story: str
     value: bytes
 
 
-_VISIT = {"procedure_code": "99213", "charge_amount": "180.00"}
-_LEADS = {"procedure_code": "63650", "units": "2", "charge_amount": "7200.00"}
-
-_CLAIMS: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("A surgeon places the generator in a hospital's outpatient department", claim_content()),
-    ("The hospital's bill for that surgery, with the device", facility_claim_content()),
-    (
-        "A generator exchanged, and the old one's removal billed too",
-        claim_content(lines=[a_line(), a_line("63688", charge_amount="4200.00")]),
-    ),
-    ("Generator and two leads in one session", claim_content("AETNA", lines=[a_line(), a_line(**_LEADS)])),
-    (
-        "The surgeon bills the anesthesia too",
-        claim_content("AETNA", lines=[a_line(), a_line("01942", charge_amount="900.00")]),
-    ),
-    ("The hospital's bill for a Medicare Advantage member", facility_claim_content("HUMANA_MA")),
-    ("One generator, keyed as two units", claim_content("CIGNA", lines=[a_line(units="2")])),
-    ("A visit on the day of surgery, without a modifier", claim_content(lines=[a_line(), a_line(**_VISIT)])),
-    (
-        "Such a visit with modifier 25 and a diagnosis of its own",
-        claim_content(
-            "ANTHEM",
-            diagnoses=[{"code": "M96.1", "kind": "principal"}, {"code": "E11.9"}],
-            lines=[a_line(), a_line(**_VISIT, modifiers=["25"], diagnosis_pointers=[2])],
-        ),
-    ),
-    ("A generator placed in a doctor's office", claim_content(place_of_service="11", service_facility=None)),
-    ("A generator placed in an ambulatory surgery center", claim_content("UHC_COM", place_of_service="24")),
-    (
-        "Trial leads placed in the hospital, no tracking number on the claim",
-        facility_claim_content(lines=[a_facility_line(**_LEADS)]),
-    ),
-    (
-        "The new generator is programmed, and that is billed too",
-        claim_content("HCSC", lines=[a_line(), a_line("95972", charge_amount="350.00")]),
-    ),
-    ("The same surgery with the programming left off", claim_content("HCSC")),
-    ("A generator billed for both sides of the body", claim_content("UHC_COM", lines=[a_line(modifiers=["50"])])),
-    ("Low back pain, in a code that ended in 2021", claim_content("AETNA", diagnoses=[{"code": "M54.5"}])),
-    ("The hospital's bill for a Cigna member", facility_claim_content("CIGNA")),
-    (
-        "Two digits of the surgeon's NPI exchanged, and no birth date",
-        claim_content(
-            "ANTHEM",
-            rendering_provider={"name": "Surgeon", "npi": "1992345627"},
-            subscriber={"member_number": "W123456789", "last_name": "Example", "first_name": "Avery", "sex": "F"},
-        ),
-    ),
-    (
-        "Removal and new generator again, with XS for a second pocket",
-        claim_content(lines=[a_line(), a_line("63688", charge_amount="4200.00", modifiers=["XS"])]),
-    ),
-    (
-        "A total that the lines do not add up to, and one diagnosis twice",
-        facility_claim_content(
-            "UHC_COM",
-            total_charge_amount="36000.00",
-            diagnoses=[{"code": "M96.1", "kind": "principal"}, {"code": "M961"}],
-        ),
-    ),
-    ("A service date that is not written as YYYY-MM-DD", claim_content(lines=[a_line(service_date="08/03/2026")])),
-    (
-        "A Medicare number typed with dashes",
-        claim_content(
-            subscriber={
-                "member_number": "1EG4-TE5-MK73",
-                "last_name": "Example",
-                "first_name": "Robin",
-                "birth_date": "1949-11-20",
-                "sex": "M",
-            }
-        ),
-    ),
-    (
-        "A surgery of January, sent in August",
-        claim_content(
-            "CIGNA",
-            practice={"participation": "participating", "product": "commercial"},
-            lines=[a_line(service_date="2026-01-12")],
-        ),
-    ),
-    (
-        "Additional programming time without the first 15 minutes",
-        claim_content("HUMANA_MA", lines=[a_line(), a_line("95984", charge_amount="110.00")]),
-    ),
-)
-
-
 def demo_events() -> list[DemoEvent]:
     """The events of the demo, in the order in which they are submitted."""
+    contents = {}
+    for content in _contents():
+        contents[content["patient_control_number"]] = {**content, "received_date": _RECEIVED_DATE}
     events = []
-    for number, (story, content) in enumerate(_CLAIMS, 1):
-        claim_id = f"DEMO-{number:02}"
-        events.append(DemoEvent(claim_id, story, as_json({**content, "claim_id": claim_id}).encode()))
+    for number, story in enumerate(_STORIES, 1):
+        name = f"DEMO-{number:02}"
+        content = contents[name]
+        events.append(DemoEvent(name, content["claim_id"], story, json.dumps(content).encode()))
     return events
+
+
+def _contents() -> Iterator[dict[str, Any]]:
+    """What comes with the package: claims in 837 files, and an event that is none."""
+    for path in sorted(_FOLDER.glob("*.837")):
+        with path.open("rb") as file:
+            for item in read_events(file):
+                if isinstance(item, X12Error):
+                    raise item
+                yield json.loads(item.raw)
+    yield json.loads((_FOLDER / "unreadable.json").read_bytes())
 
 
 # ---- the run
@@ -205,6 +170,7 @@ class _Worker:
             # The in-memory broker does not wake a fetch that waits, as a real one does.
             "FETCH_WAIT_SECONDS": str(_FETCH_MILLISECONDS / 1000),
             "LOG_FORMAT": "json",
+            "X12_TOPIC": "",  # the in-memory broker keeps no offsets sent within a transaction
         }
         inherited = {name: value for name, value in os.environ.items() if not name.upper().startswith(PREFIX)}
         self._log = folder / "worker.log"
@@ -327,7 +293,7 @@ _STYLES = {"error": "red", "warning": "yellow", "info": "cyan"}
 
 
 def _print_header(console: Console, count: int, bootstrap_servers: str) -> None:
-    said = f" judges {count} invented claims as they arrive: a real worker, and an in-memory Kafka broker at "
+    said = f" judges {count} invented claims, in 837 files: a real worker, and an in-memory Kafka broker at "
     console.print(Text.assemble(("claimscrub", "bold"), said, (bootstrap_servers, "bold"), ".\n"))
 
 
@@ -368,7 +334,7 @@ def _print_outcome(console: Console, event: DemoEvent, outcome: _Outcome, messag
             (_detail(each["rule_id"], f"could not tell: {each['reason']}"), "") for each in decision["not_evaluated"]
         ]
     row = _row()
-    row.add_row(Text(event.claim_id, "bold"), payer, _WORDS[outcome.disposition], Text(event.story, "italic"))
+    row.add_row(Text(event.name, "bold"), payer, _WORDS[outcome.disposition], Text(event.story, "italic"))
     beside = (Text(claim_type, "dim"), Text(f"{outcome.milliseconds:.0f} ms", "dim"))
     for detail, denial in details or [("", "")]:
         row.add_row("", *beside, detail, denial)
@@ -417,7 +383,7 @@ def _print_summary(console: Console, outcomes: list[_Outcome]) -> None:
     following = Table.grid(padding=(0, 3, 0, 0))
     following.add_row(Text("What to try next", "bold"))
     for command, what in (
-        ("claimscrub check FILE", "judge claims of your own, without Kafka"),
+        ("claimscrub check FILE", "judge claims of your own, an 837 or JSON, without Kafka"),
         ("claimscrub rules explain COD003", "what a rule finds and why, with its sources"),
         ("make test", "the tests, those on a real Kafka broker included"),
         ("README.md", "how to run it on your brokers, and how to add a rule"),

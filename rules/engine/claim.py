@@ -289,8 +289,13 @@ class ServiceLine(_Part):
     adjudications: tuple[LineAdjudication, ...] = Field((), description="What other payers paid for the line.")
 
 
+_AS_IT_IS = ConfigDict(strict=True, str_strip_whitespace=False)  # a separator may be a line break
+
+
 class X12Part(TypedDict):
     """Segments of the source as they stood there."""
+
+    __pydantic_config__ = _AS_IT_IS  # type: ignore[misc]
 
     first_segment: Annotated[int, Field(ge=1, description="Number of the first in its transaction set; ST is 1.")]
     segments: Annotated[str, Field(description="Joined by the segment terminator, without one at the end.")]
@@ -301,6 +306,8 @@ class X12Source(TypedDict):
 
     A dict, as models of it would cost a third of what reading the rest of the claim does.
     """
+
+    __pydantic_config__ = _AS_IT_IS  # type: ignore[misc]
 
     sender_qualifier: Annotated[str, Field(description="ISA05; blank, like all of ISA and GS, for a lone ST … SE.")]
     sender_id: Annotated[str, Field(description="ISA06.")]

@@ -5,12 +5,15 @@
       name: Oxford (UnitedHealthcare)
       line: commercial
       extends: UHC_COM
-      payer_ids: []
       adoption: {ptp: assumed}                    # how sure it is that the payer follows the CMS base layer
       rules: {UNT002: {severity: warning, why: …, citation: …}, FAC004: {silent: true, why: …, citation: …}}
       policy: {filing_limit: {title: …, verified_on: …, values: {…}}}
 
 A profile inherits everything from what it extends, key by key; the root is `OTHER`, any payer.
+
+The profile of a claim is that of its payer key. A claim without one, as every claim read from an 837, is recognised by
+payer ID, payer name and filing indicator: the order stands in `recognition.py`, what is known of payers in
+`rules/payers/recognition.yaml`.
 """
 
 from __future__ import annotations
@@ -25,7 +28,8 @@ from rules.engine.policy import Policy, ReferenceDataError, read_policy, read_ya
 
 ROOT = "OTHER"
 ADOPTION_WORDS = ("own", "confirmed", "assumed", "contract", "off")
-_KEYS = {"name", "line", "extends", "payer_ids", "adoption", "rules", "policy"}
+RECOGNITION_FILE = "recognition.yaml"
+_KEYS = {"name", "line", "extends", "adoption", "rules", "policy"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,6 @@ class PayerProfile:
     key: str
     name: str
     line: str
-    payer_ids: tuple[str, ...]
     ancestors: tuple[str, ...]
     adoption: Mapping[str, str]
     rules: Mapping[str, RuleChange] = field(default_factory=dict)
@@ -64,7 +67,7 @@ def load_profiles(folder: Path) -> dict[str, PayerProfile]:
         ReferenceDataError: a file is wrong; the message names it, the payer and what is expected.
     """
     entries: dict[str, tuple[Mapping[str, Any], Path]] = {}
-    for path in sorted(folder.glob("*.yaml")):
+    for path in sorted(set(folder.glob("*.yaml")) - {folder / RECOGNITION_FILE}):
         for key, entry in (read_yaml(path) or {}).items():
             if not isinstance(entry, Mapping) or not set(entry) <= _KEYS:
                 raise ReferenceDataError(f"{path.name}: {key}: expected the keys {', '.join(sorted(_KEYS))}")
@@ -102,7 +105,6 @@ def _profile(key: str, entry: Mapping[str, Any], path: Path, parent: PayerProfil
         key=key,
         name=entry["name"],
         line=entry["line"],
-        payer_ids=tuple(entry.get("payer_ids") or ()),
         ancestors=(key, *(parent.ancestors if parent else ())),
         adoption={**(parent.adoption if parent else {}), **(entry.get("adoption") or {})},
         rules={**(parent.rules if parent else {}), **changes},

@@ -17,6 +17,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -35,8 +36,9 @@ from rules.engine.decision import (
 )
 from rules.engine.grouping import line_groups
 from rules.engine.history import NO_HISTORY, History
-from rules.engine.payer import ROOT, PayerProfile, load_profiles
+from rules.engine.payer import RECOGNITION_FILE, ROOT, PayerProfile, load_profiles
 from rules.engine.policy import DatedValue, Policy, ReferenceDataError, load_policies, read_yaml
+from rules.engine.recognition import Recognition, load_recognition
 from rules.engine.rule import FAMILIES, Check, Rule, registered_rules
 
 PACKAGE = Path(rules.__file__).parent
@@ -145,6 +147,8 @@ class RuleSet:
         profiles: Mapping[str, PayerProfile],
         version: str,
         digest: str,
+        *,
+        recognition: Recognition | None = None,
     ) -> None:
         self.rules = rules
         self.reference = reference
@@ -153,11 +157,9 @@ class RuleSet:
         self.digest = digest
         self._boundaries = self._find_boundaries()
         self._packs: dict[_Kind, list[RulePack | None]] = {}
-        keys_by_payer_id: dict[str, list[str]] = {}
-        for profile in profiles.values():
-            for payer_id in profile.payer_ids:
-                keys_by_payer_id.setdefault(payer_id, []).append(profile.key)
-        self._key_by_payer_id = {payer_id: keys[0] for payer_id, keys in keys_by_payer_id.items() if len(keys) == 1}
+        self.recognition = recognition or Recognition()
+        # Few payers send most claims; the size is a bound on what else may stand in those fields.
+        self._recognise = lru_cache(maxsize=4096)(self._find_payer)
         self._check_references()
 
     @classmethod
@@ -171,8 +173,10 @@ class RuleSet:
             package = importlib.import_module(f"rules.{family}")
             for module in pkgutil.iter_modules(package.__path__):
                 importlib.import_module(f"rules.{family}.{module.name}")
+        profiles = load_profiles(PACKAGE / "payers")
+        recognition = load_recognition(PACKAGE / "payers" / RECOGNITION_FILE, profiles)
         return cls(
-            registered_rules(), Reference.load(), load_profiles(PACKAGE / "payers"), rules.__version__, _digest(PACKAGE)
+            registered_rules(), Reference.load(), profiles, rules.__version__, _digest(PACKAGE), recognition=recognition
         )
 
     # ---- compiling
@@ -201,7 +205,7 @@ class RuleSet:
             ]
             if wrong:
                 raise ReferenceDataError(f"{each.id}: not in the reference data: {', '.join(wrong)}")
-        unknown = _cited(self.reference.policies) - keys
+        unknown = (_cited(self.reference.policies) | self.recognition.citations) - keys
         if unknown:
             raise ReferenceDataError(f"reference data: not known: {', '.join(sorted(unknown))}")
         for profile in self.profiles.values():
@@ -331,16 +335,16 @@ class RuleSet:
         )
 
     def _profile_key(self, claim: Claim) -> tuple[str, tuple[Unevaluated, ...]]:
-        key = claim.payer.key or self._key_by_payer_id.get(claim.payer.payer_id, "")
-        if key in self.profiles:
-            return key, ()
-        said = (
-            f"payer key {claim.payer.key} is"
-            if claim.payer.key
-            else "the claim names no payer key, and its payer ID is"
-        )
-        reason = f"{said} not known; only the rules for every payer were applied"
-        return ROOT, (Unevaluated("PAYER", "payer-not-known", None, reason),)
+        payer = claim.payer
+        if not payer.key:
+            return self._recognise(payer.payer_id, payer.filing_indicator, payer.name)
+        if payer.key in self.profiles:
+            return payer.key, ()
+        return ROOT, (_payer_not_known(f"payer key {payer.key} is not known"),)
+
+    def _find_payer(self, payer_id: str, filing_indicator: str, name: str) -> tuple[str, tuple[Unevaluated, ...]]:
+        key, why = self.recognition.recognise(payer_id, filing_indicator, name)
+        return (key, ()) if key else (ROOT, (_payer_not_known(f"the claim names no payer key, and {why}"),))
 
     def _answers(  # noqa: C901, PLR0912  (the hot path: one function, and no calls but those of the checks)
         self, claim: Claim, history: History, key: str, *, guarded: bool = False
@@ -473,6 +477,10 @@ def _basis(profile: PayerProfile, adoption: str, values: Iterable[DatedValue]) -
     if adoption and adoption != "own":
         parts.append(f"national coding standard; {profile.key} follows it: {adoption}")
     return f" [{'; '.join(parts)}]" if parts else ""
+
+
+def _payer_not_known(why: str) -> Unevaluated:
+    return Unevaluated("PAYER", "payer-not-known", None, f"{why}; only the rules for every payer were applied")
 
 
 def _no_value(name: str) -> Check:

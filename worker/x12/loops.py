@@ -22,9 +22,9 @@ from hashlib import sha256
 from typing import BinaryIO, Literal, NamedTuple
 
 from worker.x12.errors import X12Error
-from worker.x12.segments import LONGEST_SEGMENT, Block, Separators, TooLong, read_segments
+from worker.x12.segments import BLANK, LONGEST_SEGMENT, Block, Separators, TooLong, read_segments
 
-LONGEST_CLAIM = 4_194_304
+LONGEST_CLAIM = 1_048_576
 """Characters of one loop 2000A, 2000B, 2000C or 2300; an 837 claim of 999 lines has about 300,000."""
 
 Kind = Literal["professional", "institutional"]
@@ -125,6 +125,7 @@ _VERSIONS: dict[str, Kind] = {"005010X222": "professional", "005010X223": "insti
 _KINDS: dict[str, Kind] = {"B": "professional", "A": "institutional"}  # CLM05-2
 _LEVELS = {"20": "2000A", "22": "2000B", "23": "2000C"}
 _PARENTS = {"22": "20", "23": "22"}
+_LOWEST = "99"  # any level that an 837 has not
 
 _UNKNOWN = "?"
 _HEADER_NAMES = {"41": "1000A", "40": "1000B"}
@@ -215,6 +216,7 @@ class _Walker:
         self._levels: dict[str, str] = {}  # level → HL01 of the one we are in
         self._broken: _Fault | None = None  # the claim we are in can't be read
         self._broken_levels: dict[str, _Fault] = {}  # level → why no claim under the one we are in can be read
+        self._told: set[str] = set()  # levels whose fault a claim was reported with
         self._trimmed = False  # not all of what we are in was kept
         self._part = self._nowhere
         self._area = self._loop = _UNKNOWN
@@ -253,7 +255,7 @@ class _Walker:
                 texts.append(text)
                 continue
             if segment_id not in moving:  # blanks around it, or no segment at all
-                text = text.strip()  # noqa: PLW2901
+                text = text.strip(BLANK)  # noqa: PLW2901
                 if not text:
                     continue
                 elements = text.split(separator)
@@ -314,7 +316,7 @@ class _Walker:
             )
         self._nowhere = self._part = Part(1)
 
-    def too_long(self, item: TooLong) -> Iterator[X12Error]:
+    def too_long(self, item: TooLong) -> Iterator[X12Claim | X12Error]:
         """A segment was skipped."""
         self._number += 1
         segment_id = item.beginning.split(self._separators.element)[0].strip()
@@ -322,6 +324,9 @@ class _Walker:
         problem, expected = "segment too long", f"at most {LONGEST_SEGMENT} characters"
         if self._skipping:
             return
+        if segment_id == "CLM" and self._levels:
+            yield from self._end_claim()
+            self._begin_claim(["CLM"], "CLM")
         if self._transaction is None or (self._claim is None and not self._levels):
             yield self._error(problem, expected, segment=self._transaction is not None, segment_id=segment_id, code="5")
         else:
@@ -339,7 +344,7 @@ class _Walker:
             self._begin_claim(elements, text)
         elif segment_id == "HL":
             yield from self._end_claim()
-            self._level(elements)
+            yield from self._level(elements)
         elif segment_id == "ST":
             yield from self._begin_set(elements, text)
         elif segment_id == "SE":
@@ -387,7 +392,7 @@ class _Walker:
                 f"{said} is not read", "005010X222 (837P) or 005010X223 (837I)", segment_id="ST", code="I6"
             )
 
-    def _level(self, elements: list[str]) -> None:
+    def _level(self, elements: list[str]) -> Iterator[X12Error]:
         _, own, parent, level = (*elements, *_PAD)[:4]
         part = Part(self._number + 1)
         self._part, self._area = part, _LEVELS.get(level, _UNKNOWN)
@@ -398,11 +403,11 @@ class _Walker:
             self._subscriber, self._patient = part, None
         else:
             self._patient = part
-        for each in ("20", "22", "23"):
-            if each >= level:
-                self._levels.pop(each, None)
-                self._broken_levels.pop(each, None)
-        self._levels[level] = own
+        rank = level if level in _LEVELS else _LOWEST
+        for each in [each for each in (*_LEVELS, _LOWEST) if each >= rank]:
+            self._levels.pop(each, None)
+            yield from self._leave_level(each)
+        self._levels[rank] = own
         above = _PARENTS.get(level)
         if level not in _LEVELS:
             self._break("HL03 is a level that an 837 has not", "20, 22 or 23", "HL", "8")
@@ -410,6 +415,15 @@ class _Walker:
             self._break(f"HL {level} without an HL {above} before it", "parents before their children", "HL", "8")
         elif above is not None and parent and parent != self._levels[above]:
             self._break(f"HL02 does not name the HL {above} before it", "children behind their parent", "HL", "8")
+
+    def _leave_level(self, level: str) -> Iterator[X12Error]:
+        """A fault of a level is reported with each claim that it lost; here, where it lost none that one knows of."""
+        fault = self._broken_levels.pop(level, None)
+        if fault is not None and level not in self._told:
+            yield self._error(
+                fault.problem, fault.expected, number=fault.number, segment_id=fault.segment_id, code=fault.code
+            )
+        self._told.discard(level)
 
     def _begin_claim(self, elements: list[str], text: str) -> None:
         self._claims += 1
@@ -443,7 +457,10 @@ class _Walker:
         if cut_off:
             self._break(cut_off, "the whole claim, and SE behind the last one", "", "3")
         self._claim = None
-        broken = self._broken or next(iter(self._broken_levels.values()), None)
+        broken = self._broken
+        if broken is None and self._broken_levels:
+            broken = next(iter(self._broken_levels.values()))
+            self._told.update(self._broken_levels)
         transaction, billing, subscriber, kind = self._transaction, self._billing, self._subscriber, self._kind
         assert transaction is not None
         if broken is None and billing is not None and subscriber is not None and kind is not None:
@@ -472,6 +489,8 @@ class _Walker:
             yield self._error("SE without an ST before it", "ST … SE", segment=False, code="2")
             return
         yield from self._end_claim()
+        for level in list(self._broken_levels):
+            yield from self._leave_level(level)
         _, count, control_number = (*elements, *_PAD)[:3]
         if count.strip().lstrip("0") != str(self._number):
             counted = f"SE01 does not count the segments: there are {self._number}"
@@ -490,6 +509,8 @@ class _Walker:
             return
         where = f"before {before}" if before else "at the end of the input"
         yield from self._end_claim(f"cut off {where}")
+        for level in list(self._broken_levels):
+            yield from self._leave_level(level)
         yield self._error(f"transaction set without its SE {where}", "SE", code="2")
         yield End(transaction.interchange, transaction.group, transaction, self._claims)
         self._leave_set()
@@ -561,6 +582,7 @@ class _Walker:
         expected: str,
         *,
         segment: bool = True,
+        number: int | None = None,
         segment_id: str = "",
         element: int | None = None,
         code: str = "",
@@ -571,7 +593,7 @@ class _Walker:
             interchange=self._interchange.control_number if self._interchange else "",
             group=self._group.control_number if self._group else "",
             transaction=self._transaction.control_number if self._transaction else "",
-            segment=self._number if segment else None,
+            segment=(number or self._number) if segment else None,
             segment_id=segment_id,
             element=element,
             code=code,

@@ -23,16 +23,18 @@ _ISA_ELEMENTS = 16
 _LONGEST_ISA = 512
 _EXPECTED = "an X12 interchange (ISA) or transaction set (ST)"
 
-_START = re.compile(r"(?:ISA(?=[^A-Za-z0-9\s])|ST(?=([^A-Za-z0-9\s])837\1))")
-_ISA = re.compile(r"ISA(?=[^A-Za-z0-9\s])")
+# Not \s: some senders separate with control characters that Python takes for blanks.
+_SEPARATOR = r"[^A-Za-z0-9 \t\r\n]"
+_START = re.compile(rf"(?:ISA(?={_SEPARATOR})|ST(?=({_SEPARATOR})837\1))")
+_ISA = re.compile(rf"ISA(?={_SEPARATOR})")
 _LONE_SET = re.compile(
-    r"ST(?P<element>[^A-Za-z0-9\s])837(?P=element)[A-Za-z0-9]{1,9}(?:(?P=element)[A-Za-z0-9]{0,35})?"
-    r"(?P=element)*(?P<terminator>[^A-Za-z0-9 ])\s*BHT(?P=element)"
+    rf"ST(?P<element>{_SEPARATOR})837(?P=element)[A-Za-z0-9]{{1,9}}(?:(?P=element)[A-Za-z0-9]{{0,35}})?"
+    r"(?P=element)*(?P<terminator>[^A-Za-z0-9 ])[ \t\r\n]*BHT(?P=element)"
 )
 _LONGEST_START = 8
 _UTF_8_MARK = b"\xef\xbb\xbf"
 _UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
-_BLANK = "\r\n\t \x00\x1a"
+BLANK = "\r\n\t \x00\x1a"
 
 
 class Separators(NamedTuple):
@@ -64,7 +66,7 @@ class TooLong(NamedTuple):
 
 def looks_like_x12(beginning: bytes) -> bool:
     """Whether content that begins so is to be read as X12."""
-    text = beginning.removeprefix(_UTF_8_MARK).decode("latin-1").lstrip(_BLANK)
+    text = beginning.removeprefix(_UTF_8_MARK).decode("latin-1").lstrip(BLANK)
     return text.startswith("ISA") or _START.match(text) is not None
 
 
@@ -135,13 +137,13 @@ class _Source:
         while True:
             start = _START.search(self.text)
             if start is not None:
-                skipped += len(self.text[: start.start()].strip(_BLANK))
+                skipped += len(self.text[: start.start()].strip(BLANK))
                 self.text = self.text[start.start() :]
                 return skipped, True
             kept = 0 if self.ended else _LONGEST_START
             dropped = len(self.text) - kept
             if dropped > 0:
-                skipped += len(self.text[:dropped].strip(_BLANK))
+                skipped += len(self.text[:dropped].strip(BLANK))
                 self.text = self.text[dropped:]
             if self.ended:
                 return skipped, False
@@ -163,7 +165,7 @@ def _interchange(source: _Source, separators: Separators) -> Iterator[Block | To
         if too_long and segments:
             del segments[0]  # the end of what was too long
             too_long = False
-        if cut and not too_long and rest.strip(_BLANK):
+        if cut and not too_long and rest.strip(BLANK):
             segments.append(rest)
         yield from _blocks(separators, segments, starts=starts)
         starts = False
@@ -197,7 +199,7 @@ def _next_isa(text: str, terminator: str, position: int) -> int | None:
     for match in _ISA.finditer(text, position):
         start = match.start()
         before = text[max(0, start - _LONGEST_ISA) : start]
-        if not before.strip(_BLANK) or before.rstrip(_BLANK).endswith(terminator) or before[-1] in "\r\n":
+        if not before.strip(BLANK) or before.rstrip(BLANK).endswith(terminator) or before[-1] in "\r\n":
             return start
     return None
 
@@ -234,5 +236,5 @@ def _separators_of_set(text: str) -> Separators | None:
     if match is None:
         return None
     element, terminator = match["element"], match["terminator"]
-    component = re.search(rf"{re.escape(element)}(?:ABK|BK|HC)([^A-Za-z0-9\s])", text)
+    component = re.search(rf"{re.escape(element)}(?:ABK|BK|HC)({_SEPARATOR})", text)
     return Separators(element, component[1] if component else ":", " ", terminator)
