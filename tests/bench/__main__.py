@@ -30,6 +30,7 @@ from rules import RuleSet
 from tests.bench.claims import claim_events, claim_pool
 from tests.bench.measure import ROOT, Candidate, Figures, measure
 from tests.bench.parts import measure_parts
+from tests.bench.x12 import measure_x12
 from tests.kafka_broker import Cluster, KafkaBroker
 
 PARTITIONS = 8
@@ -62,14 +63,17 @@ def main() -> None:
         rounds = _end_to_end(cluster, claim_events(pool, options.claims), options.rounds, options.output)
     end_to_end = {name: _summary(figures) for name, figures in rounds.items()}
     parts = measure_parts(ruleset, pool)
+    x12 = measure_x12()
     _print_end_to_end(end_to_end, options.claims)
     _print_parts(parts)
+    _print_x12(x12)
     results = {
         **about,
         "rule_set": {"version": ruleset.version, "digest": ruleset.digest, "rules": len(ruleset.rules)},
         "claims": options.claims,
         "end_to_end": end_to_end,
         "parts": parts,
+        "x12": x12,
     }
     path = options.output / "results.json"
     path.write_text(json.dumps(results, indent=2) + "\n")
@@ -109,6 +113,7 @@ def _end_to_end(
                     "CLAIMSCRUB_BOOTSTRAP_SERVERS": cluster.bootstrap_servers,
                     "CLAIMSCRUB_GROUP_ID": run,
                     "CLAIMSCRUB_SUBMITTED_TOPIC": submitted,
+                    "CLAIMSCRUB_X12_TOPIC": "",
                     **{f"CLAIMSCRUB_{kind.upper()}_TOPIC": topic for kind, topic in topics.items()},
                 }
                 log = folder / f"{candidate.name}-{number}.log"
@@ -219,6 +224,15 @@ def _print_parts(parts: Mapping[str, Mapping[str, float]]) -> None:
         table.add_column(kind, justify="right")
     for part, by_kind in parts.items():
         table.add_row(part, *(f"{us:.1f}" for us in by_kind.values()))
+    console.print(table)
+
+
+def _print_x12(steps: Mapping[str, Mapping[str, float]]) -> None:
+    table = Table(title="Reading X12 on one core, without Kafka: claims of three lines", title_justify="left")
+    for heading in ("up to", "claims/s", "ratio"):
+        table.add_column(heading, justify="left" if heading == "up to" else "right")
+    for step, figures in steps.items():
+        table.add_row(step, f"{figures['claims_per_second']:,.0f}", f"{figures['ratio']:.1f}")
     console.print(table)
 
 
