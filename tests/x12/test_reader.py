@@ -312,6 +312,37 @@ def test_dependent_under_the_wrong_subscriber_is_not_read() -> None:
     ] == [True]
 
 
+def test_lost_segment_never_gives_a_claim_to_another_patient() -> None:
+    """Whichever segment gets lost, a claim is read as its own patient's with all its lines, or not at all."""
+    for text in (_three(), (Path(__file__).parent / "samples" / "professional-dependent.837").read_text()):
+        whole = {event.claim.patient_control_number: event.claim for event in _events(text)}
+        segments = text.removesuffix("\n").split("\n")
+        for lost, segment in enumerate(segments):
+            items = _read("\n".join(segments[:lost] + segments[lost + 1 :]))
+            assert any(isinstance(item, X12Error) for item in items), segment
+            for claim in [item.claim for item in items if isinstance(item, Event)]:
+                own = whole[claim.patient_control_number]
+                if not segment.startswith("NM1"):
+                    assert _patient(claim) == _patient(own), segment
+                if not segment.startswith(("LX", "SV", "CLM")):
+                    assert len(claim.lines) == len(own.lines), segment
+
+
+def _patient(claim: Claim) -> Any:
+    person = claim.patient or claim.subscriber
+    return person.last_name, person.first_name, claim.subscriber.member_number, claim.billing_provider.npi
+
+
+def test_second_service_of_a_line_is_a_line() -> None:
+    """Where an LX got lost, both services are read, and the count that is wrong is reported."""
+    text = _three()
+    items = _read(text.replace("LX*2~\n", "", 1))
+    first = next(item.claim for item in items if isinstance(item, Event))
+
+    assert [line.procedure_code for line in first.lines] == ["63685", "95972"]
+    assert next(str(item) for item in items if isinstance(item, X12Error)).endswith("ST and SE included")
+
+
 # ---- how much memory
 
 

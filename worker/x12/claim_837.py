@@ -174,22 +174,27 @@ class Reading:
         self._line = {}
         self.content.setdefault("lines", []).append(self._line)
 
+    def _service(self) -> Content:
+        """The line that a service belongs to: a second service is a line of its own, though its LX is missing."""
+        if self._line is None or "unit_of_measure" in self._line:
+            self._line = {}
+            self.content.setdefault("lines", []).append(self._line)
+        return self._line
+
     def _professional_service(self, _: str, elements: list[str]) -> None:
-        line = self._line
-        if line is not None:
-            self._procedure(line, elements[1])
-            _, _, charge, line["unit_of_measure"], units, line["place_of_service"], _, pointers = elements[:8]
-            _put_numbers(line, charge, units)
-            if pointers:
-                each_pointer = pointers.split(self._component)
-                line["diagnosis_pointers"] = [_whole_number(pointer) for pointer in each_pointer if pointer]
+        line = self._service()
+        self._procedure(line, elements[1])
+        _, _, charge, line["unit_of_measure"], units, line["place_of_service"], _, pointers = elements[:8]
+        _put_numbers(line, charge, units)
+        if pointers:
+            each_pointer = pointers.split(self._component)
+            line["diagnosis_pointers"] = [_whole_number(pointer) for pointer in each_pointer if pointer]
 
     def _institutional_service(self, _: str, elements: list[str]) -> None:
-        line = self._line
-        if line is not None:
-            self._procedure(line, elements[2])
-            _, line["revenue_code"], _, charge, line["unit_of_measure"], units = elements[:6]
-            _put_numbers(line, charge, units)
+        line = self._service()
+        self._procedure(line, elements[2])
+        _, line["revenue_code"], _, charge, line["unit_of_measure"], units = elements[:6]
+        _put_numbers(line, charge, units)
 
     def _procedure(self, line: Content, composite: str) -> None:
         if composite:

@@ -128,9 +128,9 @@ _PARENTS = {"22": "20", "23": "22"}
 _LOWEST = "99"  # any level that an 837 has not
 
 _UNKNOWN = "?"
-_HEADER_NAMES = {"41": "1000A", "40": "1000B"}
+_NOTHING: dict[str, str] = {}
 _NAMES_ABOVE = {
-    "1000": _HEADER_NAMES,
+    "1000": {"41": "1000A", "40": "1000B"},
     "2000A": {"85": "2010AA", "87": "2010AB", "PE": "2010AC"},
     "2000B": {"IL": "2010BA", "PR": "2010BB"},
     "2000C": {"QC": "2010CA"},
@@ -166,7 +166,9 @@ _NAMES: dict[Kind, dict[str, dict[str, str]]] = {
         "2400": {"72": "2420A", "ZZ": "2420B", "82": "2420C", "DN": "2420D"},
     },
 }
-_LINE_LOOPS = {"LX": "2400", "LIN": "2410", "SVD": "2430", "LQ": "2440"}
+_LINE_LOOPS = {"LX": "2400", "SV1": "2400", "SV2": "2400", "LIN": "2410", "SVD": "2430", "LQ": "2440"}
+# Who these are decides whose claim it is: anywhere else but in their loops, an HL is missing.
+_PLACED = frozenset({"40", "41", "85", "87", "PE", "IL", "PR", "QC"})
 # What moves between loops; everything else stays in the loop in which it stands.
 _MOVES = frozenset({"NM1", "SBR", *_LINE_LOOPS})
 _STRUCTURE = frozenset({"ISA", "GS", "ST", "HL", "CLM", "SE", "GE", "IEA"})
@@ -261,6 +263,7 @@ class _Walker:
                 elements = text.split(separator)
                 segment_id = elements[0]
             number += 1
+            self._number = number
             if segment_id in moves:
                 if segment_id in line_loops and self._claim is not None:
                     loop = line_loops[segment_id]
@@ -272,7 +275,6 @@ class _Walker:
                 segments.append((loop, elements))
                 texts.append(text)
             elif segment_id in _STRUCTURE:
-                self._number = number
                 yield from self._structure(segment_id, elements, text)
                 number, part, loop = self._number, self._part, self._loop
                 segments, texts = part.segments, part.texts
@@ -289,12 +291,26 @@ class _Walker:
         if segment_id == "SBR":
             if self._claim is None:
                 return self._loop
+            if self._area == "2400":
+                self._misplaced("SBR behind the service lines", segment_id)
             self._area = "2320"
             return "2320"
         qualifier = elements[1] if len(elements) > 1 else ""
         if self._claim is None:
-            return _NAMES_ABOVE.get(self._area, _HEADER_NAMES).get(qualifier, _UNKNOWN)
-        return _NAMES[self._kind or "professional"][self._area].get(qualifier, _UNKNOWN)
+            names = _NAMES_ABOVE.get(self._area, _NOTHING)
+        else:
+            names = _NAMES[self._kind or "professional"][self._area]
+        if qualifier not in names and qualifier in _PLACED and not self._skipping and self._transaction is not None:
+            self._misplaced(f"NM1 {qualifier} outside of its loop", segment_id)
+        return names.get(qualifier, _UNKNOWN)
+
+    def _misplaced(self, problem: str, segment_id: str) -> None:
+        """An HL is missing: neither the claim it stands in nor those that follow are surely of the patient."""
+        expected = "an HL before each billing provider, subscriber and dependent"
+        self._break(problem, expected, segment_id, "7")
+        claim, self._claim = self._claim, None
+        self._break(problem, expected, segment_id, "7")
+        self._claim = claim
 
     def _bound(self) -> None:
         """Keep no more of anything than a claim may have."""
