@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, cast
 
 import click
 from pydantic import SecretStr
@@ -18,10 +21,21 @@ from rules import Claim, ClaimError, Disposition, RuleSet, __version__, claim_sc
 from rules.engine.explain import explain
 from rules.engine.policy import ReferenceDataError
 from rules.engine.rule import RuleDefinitionError
-from worker.codec import decision_content
-from worker.inputs import read_file
+from worker.answers import (
+    Writer,
+    clock_control_number,
+    described,
+    notes,
+    read_envelopes,
+    save,
+    write_envelopes,
+    write_syntax,
+)
+from worker.codec import decision_content, envelope
+from worker.inputs import Item, files_in, read_file
 from worker.pipeline import input_digest
 from worker.settings import PREFIX, Settings, SettingsError, load_settings
+from worker.x12.envelope import Written
 
 CLEARED, FLAGGED, UNREADABLE = 0, 1, 2
 FAILED = 3
@@ -70,52 +84,165 @@ def demo() -> None:
 
 @main.command()
 @click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="Judge as if received on this date.")
+@click.option("--with-claim", is_flag=True, help='Print {"claim": ..., "decision": ..., "source": ...}.')
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
-def check(files: tuple[str, ...], as_of: datetime | None) -> None:
-    """Judge the claims in files (JSON or NDJSON; - for standard input) without Kafka.
+def check(files: tuple[str, ...], as_of: datetime | None, with_claim: bool) -> None:
+    """Judge the claims in files without Kafka.
 
-    Prints one JSON decision per claim, in the order of the input. What cannot be read is named on standard error.
+    FILE is an 837, JSON or NDJSON, told by its content; a folder stands for all files in it, - for standard input.
+
+    Prints one JSON decision per claim, in the order of the input. What cannot be read is named on standard error. A
+    claim that has no date of receipt, as no 837 has, is judged as received today.
 
     Exit code: 0 all cleared, 1 something flagged, 2 something unreadable.
     """
     result = CLEARED
     with _clear_errors():
         ruleset = RuleSet.load()
-        for path in files:
-            for source, raw, claim in _claims(path):
-                if claim is None:
-                    result = UNREADABLE
-                    continue
-                judged = claim.model_copy(update={"received_date": as_of.date()}) if as_of else claim
-                decision = ruleset.evaluate(judged)
-                content = {**decision_content(decision, input_digest(raw)), "source": source}
-                sys.stdout.buffer.write(to_json(content) + b"\n")
-                sys.stdout.buffer.flush()
-                if decision.disposition is Disposition.FLAGGED:
-                    result = max(result, FLAGGED)
+        today = datetime.now(UTC).date()  # as of a record that would be submitted now
+        for item in _claims(files):
+            if item.claim is None:
+                result = UNREADABLE
+                continue
+            received = as_of.date() if as_of else item.claim.received_date or today
+            judged = item.claim.model_copy(update={"received_date": received})
+            decision = ruleset.evaluate(judged)
+            content = decision_content(decision, judged, input_digest(item.raw))
+            sys.stdout.buffer.write(
+                _with_claim(item, content) if with_claim else _line(content | {"source": item.source})
+            )
+            sys.stdout.buffer.flush()
+            if decision.disposition is Disposition.FLAGGED:
+                result = max(result, FLAGGED)
     sys.exit(result)
 
 
 @main.command()
-@click.argument("files", nargs=-1, required=True, metavar="FILE...")
-def submit(files: tuple[str, ...]) -> None:
-    """Publish the claims in files (JSON or NDJSON; - for standard input) as claim events.
+@click.option(
+    "--watch",
+    "folder",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Submit the files that appear in a folder.",
+)
+@click.option(
+    "--settle",
+    type=click.FloatRange(min=0),
+    default=2.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="With --watch: how long a file must stand still before it is taken.",
+)
+@click.argument("files", nargs=-1, metavar="[FILE...]")
+def submit(files: tuple[str, ...], folder: Path | None, settle: float) -> None:
+    """Publish the claims in files as claim events.
+
+    FILE is an 837, JSON or NDJSON, told by its content; a folder stands for all files in it, - for standard input.
+
+    With --watch, files are submitted as they appear in DIR, each claim exactly once, until SIGTERM. They are moved to
+    DIR/done, or to DIR/failed, with the reasons beside them, where a part could not be read.
 
     Exit code: 0 all published, 2 something unreadable (the rest is published), 3 the brokers failed.
     """
-    from worker.submit import Submitter
-
+    if bool(files) == (folder is not None):
+        raise click.UsageError("name the files to submit, or a folder with --watch")
     result = CLEARED
     with _clear_errors():
+        if folder is not None:
+            from worker.watch import watch
+
+            watch(folder, load_settings(), settle, _say)
+            sys.exit(CLEARED)
+        from worker.submit import Submitter
+
         with Submitter(load_settings()) as submitter:
-            for path in files:
-                for _, raw, claim in _claims(path):
-                    if claim is None:
-                        result = UNREADABLE
-                    else:
-                        submitter.submit(claim.claim_id, raw)
-        click.echo(f"{submitter.count} claims published to {submitter.topic}", err=True)
+            for item in _claims(files):
+                if item.claim is None:
+                    result = UNREADABLE
+                else:
+                    submitter.submit(item.claim.claim_id, item.raw)
+        _say(f"{submitter.count} claims published to {submitter.topic}")
     sys.exit(result)
+
+
+def _output_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of the commands that write X12."""
+    options = (
+        click.option(
+            "--out",
+            "folder",
+            type=click.Path(path_type=Path, file_okay=False),
+            metavar="DIR",
+            help="Write files into a folder.",
+        ),
+        click.option("--topics", is_flag=True, help="Read the topics instead of files: everything since the last run."),
+        click.option(
+            "--follow",
+            type=click.FloatRange(min=0, min_open=True),
+            metavar="SECONDS",
+            help="With --topics: go on every so many seconds, until SIGTERM.",
+        ),
+        click.option(
+            "--control-number",
+            type=click.IntRange(1, 999_999_999),
+            metavar="N",
+            help="ISA13 of the first interchange; else counted on with --topics, and taken from the clock with files.",
+        ),
+        click.argument("files", nargs=-1, metavar="[FILE...]"),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@main.command()
+@click.option(
+    "--accepted",
+    type=click.Choice(["A1", "A2"]),
+    default="A1",
+    show_default=True,
+    help="Category of a cleared claim: A1 received, A2 taken into adjudication.",
+)
+@click.option("--syntax", is_flag=True, help="Write 999s about the syntax of 837 files instead.")
+@_output_options
+def acknowledge(accepted: str, syntax: bool, **options: Any) -> None:
+    """Write decisions as 277CA interchanges, one file for each submitter.
+
+    FILE holds decisions with their claims, as claimscrub check --with-claim prints them; - for standard input. With
+    --topics, everything since the last run that is in the cleared and flagged topics goes into DIR, each claim exactly
+    once; DIR keeps the position. Without --out all interchanges go to standard output.
+
+    Exit code: 0 all written, 2 something could not be (the rest is written), 3 brokers or folders failed.
+    """
+    from worker.x12.response_277ca import acknowledgements
+    from worker.x12.response_999 import syntax_acknowledgements
+
+    _check_output_options(**options)
+    if syntax and options["topics"]:
+        raise click.UsageError("--syntax takes 837 files, not --topics")
+    with _clear_errors():
+        if syntax:
+            sys.exit(_write_syntax(syntax_acknowledgements, **options))
+        write = partial(acknowledgements, accepted=cast('Literal["A1", "A2"]', accepted))
+        sys.exit(_write_answers("acknowledge", write, flagged=True, **options))
+
+
+@main.command()
+@_output_options
+def export(**options: Any) -> None:
+    """Write cleared claims as 837 files, one for each submitter and claim type; nothing flagged is in them.
+
+    FILE holds decisions with their claims, as claimscrub check --with-claim prints them; - for standard input. With
+    --topics, everything since the last run that is in the cleared topic goes into DIR, each claim exactly once; DIR
+    keeps the position. Without --out all interchanges go to standard output.
+
+    Exit code: 0 all written, 2 something could not be (the rest is written), 3 brokers or folders failed.
+    """
+    from worker.x12.export_837 import export as exported
+
+    _check_output_options(**options)
+    with _clear_errors():
+        sys.exit(_write_answers("export", exported, flagged=False, **options))
 
 
 @main.command()
@@ -194,20 +321,126 @@ def rules_explain(rule_id: str) -> None:
             click.echo(text)
 
 
-def _claims(path: str) -> Iterator[tuple[str, bytes, Claim | None]]:
-    """Each claim of a file with where it stands and its bytes; None, and a line on standard error, for what is none."""
-    try:
-        for item in read_file(path):
+def _claims(paths: Iterable[str]) -> Iterator[Item]:
+    """Each claim of some files; an item without a claim, and a line on standard error, for what is none."""
+    for given in paths:
+        nothing = True
+        for path in files_in(given):
+            nothing = False
             try:
-                if item.error is not None:
-                    raise item.error
-                yield item.source, item.raw, Claim.from_json(item.raw)
-            except ClaimError as error:
-                click.echo(f"claimscrub: {item.source}: {error}", err=True)
-                yield item.source, item.raw, None
-    except OSError as error:
-        click.echo(f"claimscrub: {path}: {error.strerror or error}", err=True)
-        yield path, b"", None
+                for item in read_file(path):
+                    try:
+                        if item.error is not None:
+                            raise item.error
+                        yield item._replace(claim=item.claim or Claim.from_json(item.raw))
+                    except ClaimError as error:
+                        _say(f"claimscrub: {item.source}: {error}")
+                        yield item._replace(claim=None)
+            except OSError as error:
+                _say(f"claimscrub: {path}: {error.strerror or error}")
+                yield Item(path, b"")
+        if nothing:
+            _say(f"claimscrub: {given}: no files in this folder; expected an 837, or claim events in JSON")
+            yield Item(given, b"")
+
+
+def _check_output_options(
+    files: tuple[str, ...], folder: Path | None, topics: bool, follow: float | None, control_number: int | None
+) -> None:
+    del control_number
+    if bool(files) == topics:
+        raise click.UsageError("name the files to read, or --topics")
+    if topics and folder is None:
+        raise click.UsageError("--topics needs --out DIR")
+    if follow is not None and not topics:
+        raise click.UsageError("--follow goes with --topics")
+
+
+def _write_answers(
+    command: str,
+    write: Writer,
+    *,
+    flagged: bool,
+    files: tuple[str, ...],
+    folder: Path | None,
+    topics: bool,
+    follow: float | None,
+    control_number: int | None,
+) -> int:
+    """Decisions as X12, from files or topics; the exit code."""
+    if topics:
+        from worker.collect import collect
+
+        assert folder is not None
+        values = load_settings()
+        complete = collect(
+            folder,
+            values,
+            command=command,
+            topics=(values.cleared_topic, values.flagged_topic) if flagged else (values.cleared_topic,),
+            write=write,
+            follow_seconds=follow,
+            control_number=control_number,
+            say=_say,
+        )
+        return CLEARED if complete else UNREADABLE
+    errors = _Errors()
+    for written in write_envelopes(read_envelopes(files), write, control_number or clock_control_number(), errors.add):
+        _put(written, folder, errors)
+    return errors.result
+
+
+def _write_syntax(
+    write: Callable[..., Written],
+    *,
+    files: tuple[str, ...],
+    folder: Path | None,
+    control_number: int | None,
+    **_: Any,
+) -> int:
+    errors = _Errors()
+    _put(write_syntax(files, write, control_number or clock_control_number(), errors.add), folder, errors)
+    return errors.result
+
+
+class _Errors:
+    """Lines on standard error, and the exit code that follows from them."""
+
+    def __init__(self) -> None:
+        self.result = CLEARED
+
+    def add(self, line: str) -> None:
+        self.result = UNREADABLE
+        _say(f"claimscrub: {line}")
+
+
+def _put(written: Written, folder: Path | None, errors: _Errors) -> None:
+    """Files to standard output, or into a folder with their names on standard output."""
+    if folder is None:
+        for file in written.files:
+            sys.stdout.buffer.write(file.content)
+        sys.stdout.buffer.flush()
+    else:
+        for path in save(written.files, folder):
+            click.echo(str(path))
+    for note in notes(written):
+        _say(note)
+    for problem in written.errors:
+        errors.add(described(problem))
+
+
+def _line(content: Any) -> bytes:
+    return to_json(content) + b"\n"
+
+
+def _with_claim(item: Item, decision: dict[str, Any]) -> bytes:
+    """As it stands on the topics, and the source; on one line, however the claim was laid out."""
+    claim = item.raw.translate(None, b"\r\n")
+    return envelope(claim, to_json(decision))[:-1] + b',"source":' + to_json(item.source) + b"}\n"
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)
 
 
 def _console() -> Console:
@@ -219,11 +452,20 @@ def _console() -> Console:
 def _clear_errors() -> Iterator[None]:
     """One sentence instead of a traceback for what a user can mend."""
     from worker.deadletter import DeadLetterFloodError
+    from worker.folder import FolderError
     from worker.kafka import KafkaProblemError
 
+    known = (
+        SettingsError,
+        KafkaProblemError,
+        DeadLetterFloodError,
+        FolderError,
+        ReferenceDataError,
+        RuleDefinitionError,
+    )
     try:
         yield
-    except (SettingsError, KafkaProblemError, DeadLetterFloodError, ReferenceDataError, RuleDefinitionError) as error:
+    except known as error:
         click.echo(f"claimscrub: {error}", err=True)
         sys.exit(FAILED)
     except BrokenPipeError:

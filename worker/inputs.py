@@ -1,32 +1,66 @@
-"""Claim events in files: one JSON object, an array of them, objects one after another, or one a line (NDJSON)."""
+"""Claims in files: an 837, or claim events in JSON: one object, several, an array of them, or one a line (NDJSON).
+
+What a file is, is told by how it begins, whatever its name. An 837 is read in constant memory, from a pipe too.
+"""
 
 from __future__ import annotations
 
 import codecs
+import io
 import json
+import os
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from json.decoder import JSONDecodeError
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, cast
 
-from rules import ClaimError
+from rules import Claim, ClaimError
+from worker.x12 import X12Error, looks_like_x12, read_events
+
+RESERVED_FOLDERS = frozenset({"done", "failed", "submitting"})
+"""Folders in which `claimscrub submit --watch` keeps files that are not new any more."""
 
 _DECODER = json.JSONDecoder()
 _BETWEEN = " \t\r\n,"
+_UNFINISHED = (".tmp", ".part")
+_TELLING_BYTES = 16
+_MOST_BLANKS = 65_536
+_BUFFER_BYTES = 262_144
 
 
 class Item(NamedTuple):
     """One thing found in a file.
 
     Attributes:
-        source: file and line, for messages.
-        raw: its bytes as they stand in the file.
+        source: file and line, or place in the 837, for messages.
+        raw: the claim event's bytes: as they stand in the file, or made from the 837.
         error: why nothing more can be made of it, or None.
+        claim: the claim, where reading has made it already.
     """
 
     source: str
     raw: bytes
     error: ClaimError | None = None
+    claim: Claim | None = None
+
+
+def is_passed_over(name: str) -> bool:
+    """Whether a file's name says that it is hidden, or not complete yet."""
+    return name.startswith(".") or name.lower().endswith(_UNFINISHED)
+
+
+def files_in(path: str) -> Iterator[str]:
+    """The path itself; of a folder all files in it and below, sorted, without hidden, unfinished and reserved ones."""
+    if not os.path.isdir(path):  # noqa: PTH112  (a path as the user typed it, - for standard input)
+        yield path
+        return
+    for folder, folders, names in os.walk(path):
+        folders[:] = sorted(each for each in folders if not each.startswith(".") and each not in RESERVED_FOLDERS)
+        for name in sorted(names):
+            file = os.path.join(folder, name)  # noqa: PTH118
+            if not is_passed_over(name) and os.path.isfile(file):  # noqa: PTH113
+                yield file
 
 
 def read_file(path: str) -> Iterator[Item]:
@@ -35,23 +69,95 @@ def read_file(path: str) -> Iterator[Item]:
     Raises:
         OSError: the file can't be opened or read.
     """
+    with open_file(path) as file:
+        yield from read_stream(file, "stdin" if path == "-" else path)
+
+
+@contextmanager
+def open_file(path: str) -> Iterator[BinaryIO]:
+    """The bytes of a file; `-` is the standard input.
+
+    Raises:
+        OSError: the file can't be opened.
+    """
     if path == "-":
-        yield from _read(sys.stdin.buffer, "stdin")
+        yield sys.stdin.buffer
         return
     with open(path, "rb") as file:  # noqa: PTH123  (a path as the user typed it)
-        yield from _read(file, path)
+        yield file
 
 
-def _read(file: BinaryIO, name: str) -> Iterator[Item]:
+def read_stream(file: BinaryIO, name: str) -> Iterator[Item]:
+    """Everything in a stream, in order.
+
+    Args:
+        file: what is read, to its end; it need not be seekable.
+        name: what to call it in messages.
+
+    Raises:
+        OSError: the stream can't be read.
+    """
+    beginning = _beginning(file)
+    whole = cast("BinaryIO", io.BufferedReader(_Rejoined(beginning, file), _BUFFER_BYTES))
+    if looks_like_x12(beginning):
+        yield from _x12(whole, name)
+    elif b"\0" in beginning:
+        # Not read on: it may be of any size, and have no line that ends.
+        yield Item(name, b"", ClaimError("$", "binary content", "an 837, or claim events in JSON, in UTF-8"))
+    else:
+        yield from _json(whole, name)
+
+
+def _beginning(file: BinaryIO) -> bytes:
+    """Enough bytes to tell what a stream holds; of a pipe no more than it has to give."""
+    read = getattr(file, "read1", file.read)
+    beginning = b""
+    while len(beginning.removeprefix(codecs.BOM_UTF8).lstrip()) < _TELLING_BYTES and len(beginning) < _MOST_BLANKS:
+        more = read(_MOST_BLANKS)
+        if not more:
+            break
+        beginning += more
+    return beginning
+
+
+class _Rejoined(io.RawIOBase):
+    """A stream with the bytes in front that were read ahead."""
+
+    def __init__(self, beginning: bytes, rest: BinaryIO) -> None:
+        self._beginning = beginning
+        self._read = getattr(rest, "read1", rest.read)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        content = self._beginning[: len(buffer)] or self._read(len(buffer))
+        self._beginning = self._beginning[len(buffer) :]
+        buffer[: len(content)] = content
+        return len(content)
+
+
+def _x12(file: BinaryIO, name: str) -> Iterator[Item]:
+    for found in read_events(file):
+        if isinstance(found, X12Error):
+            yield Item(name, found.raw, found)
+            continue
+        where = found.claim.x12
+        assert where is not None  # every claim that came from X12 has it
+        interchange = where["interchange_control_number"]
+        enclosing = f"interchange {interchange}, " if interchange else ""
+        place = f"{enclosing}transaction {where['transaction_control_number']}, claim {where['claim_number']}"
+        yield Item(f"{name}: {place}", found.raw, None, found.claim)
+
+
+def _json(file: BinaryIO, name: str) -> Iterator[Item]:
     number, first = 0, b""
     for number, line in enumerate(file, 1):
         first = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
         if first.strip():
             break
     if not first.strip():
-        yield Item(name, b"", ClaimError("$", "empty", "claim events in JSON"))
-    elif first.startswith(b"ISA"):
-        yield Item(name, b"", ClaimError("$", "an X12 interchange", "claim events in JSON"))
+        yield Item(name, b"", ClaimError("$", "empty", "an 837, or claim events in JSON"))
     elif first.lstrip()[:1] == b"{" and _is_json(first):
         yield from _lines(first, file, name, number)
     else:

@@ -202,7 +202,8 @@ def test_settings_are_shown_without_secrets(monkeypatch: pytest.MonkeyPatch) -> 
             {"CLAIMSCRUB_SECURITY_PROTOCOL": "SASL_SSL"},
             "CLAIMSCRUB_SASL_USERNAME and CLAIMSCRUB_SASL_PASSWORD are needed",
         ),
-        ({"CLAIMSCRUB_FLAGGED_TOPIC": "claims.cleared"}, "four names"),
+        ({"CLAIMSCRUB_FLAGGED_TOPIC": "claims.cleared"}, "a name of its own"),
+        ({"CLAIMSCRUB_X12_TOPIC": "claims.submitted"}, "a name of its own"),
         ({"CLAIMSCRUB_MAX_CLAIM_BYTES": "9000000"}, "CLAIMSCRUB_MAX_MESSAGE_BYTES must be larger"),
     ],
 )
