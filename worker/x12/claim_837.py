@@ -7,7 +7,7 @@ they stand; a date that is none, or an amount that is no number, is left for the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 from worker.x12.loops import Kind, Part, Segment, X12Claim, claim_id
 
@@ -58,6 +58,7 @@ _CLAIM_REFERENCES = {
 }
 _LINE_REFERENCES = {"6R": "line_control_number", "G1": "prior_authorization_number", "9F": "referral_number"}
 _TAX_NUMBERS = ("EI", "SY")
+_CLAIM_OR_LINE = ("2300", "2400")
 _PAD = [""] * 16
 
 
@@ -153,7 +154,7 @@ class Reading:
     def claim(self, segments: Iterable[Segment]) -> Content:
         """Loop 2300 and all in it."""
         for loop, elements in segments:
-            read = _SEGMENTS.get(elements[0])
+            read = self._SEGMENTS.get(elements[0])
             if read is not None:
                 read(self, loop, elements + _PAD)
         return self.content
@@ -334,30 +335,28 @@ class Reading:
         owner = self.content if self._line is None else self._line
         owner.setdefault(field, []).append(value)
 
-
-_CLAIM_OR_LINE = ("2300", "2400")
-_SEGMENTS: dict[str, Callable[[Reading, str, list[str]], None]] = {
-    "CLM": Reading._claim_information,  # noqa: SLF001
-    "CL1": Reading._institutional_claim,  # noqa: SLF001
-    "LX": Reading._line_number,  # noqa: SLF001
-    "SV1": Reading._professional_service,  # noqa: SLF001
-    "SV2": Reading._institutional_service,  # noqa: SLF001
-    "DTP": Reading._date_or_period,  # noqa: SLF001
-    "REF": Reading._reference,  # noqa: SLF001
-    "NM1": Reading._name,  # noqa: SLF001
-    "PRV": Reading._of_provider,  # noqa: SLF001
-    "N4": Reading._of_provider,  # noqa: SLF001
-    "HI": Reading._health_care_codes,  # noqa: SLF001
-    "NTE": Reading._note,  # noqa: SLF001
-    "PWK": Reading._attachment,  # noqa: SLF001
-    "K3": Reading._fixed_format,  # noqa: SLF001
-    "CRC": Reading._certification,  # noqa: SLF001
-    "HCP": Reading._repricing,  # noqa: SLF001
-    "LIN": Reading._drug,  # noqa: SLF001
-    "SBR": Reading._other_subscriber,  # noqa: SLF001
-    "AMT": Reading._amount,  # noqa: SLF001
-    "SVD": Reading._line_adjudication,  # noqa: SLF001
-}
+    _SEGMENTS: ClassVar[dict[str, Callable[[Reading, str, list[str]], None]]] = {
+        "CLM": _claim_information,
+        "CL1": _institutional_claim,
+        "LX": _line_number,
+        "SV1": _professional_service,
+        "SV2": _institutional_service,
+        "DTP": _date_or_period,
+        "REF": _reference,
+        "NM1": _name,
+        "PRV": _of_provider,
+        "N4": _of_provider,
+        "HI": _health_care_codes,
+        "NTE": _note,
+        "PWK": _attachment,
+        "K3": _fixed_format,
+        "CRC": _certification,
+        "HCP": _repricing,
+        "LIN": _drug,
+        "SBR": _other_subscriber,
+        "AMT": _amount,
+        "SVD": _line_adjudication,
+    }
 
 
 def _read_provider(provider: Content, elements: list[str]) -> None:

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 from rules import ClaimError
+
+_NOT_IN_CONTROL_NUMBERS = re.compile(r"[^A-Za-z0-9._-]")
+_LONGEST_CONTROL_NUMBER = 20
+
+
+def safe_control_number(text: str) -> str:
+    """A control number fit for ids, messages and headers, whatever the input has in its place."""
+    return _NOT_IN_CONTROL_NUMBERS.sub("_", text.strip()[:_LONGEST_CONTROL_NUMBER])
 
 
 class X12Error(ClaimError):
@@ -36,6 +46,7 @@ class X12Error(ClaimError):
         claim_id: str | None = None,
         raw: bytes = b"",
     ) -> None:
+        interchange, group, transaction = map(safe_control_number, (interchange, group, transaction))
         named = (("interchange", interchange), ("group", group), ("transaction", transaction))
         where = [f"{name} {control_number}" for name, control_number in named if control_number]
         if segment is not None:

@@ -15,13 +15,12 @@ no meaning. Loops of other payers (2320, 2330, 2430) have names of their own, so
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from functools import lru_cache
 from hashlib import sha256
 from typing import BinaryIO, Literal, NamedTuple
 
-from worker.x12.errors import X12Error
+from worker.x12.errors import X12Error, safe_control_number
 from worker.x12.segments import BLANK, LONGEST_SEGMENT, Block, Separators, TooLong, read_segments
 
 LONGEST_CLAIM = 1_048_576
@@ -41,7 +40,7 @@ class Interchange(NamedTuple):
 
     @property
     def control_number(self) -> str:
-        return self.elements[13]
+        return self.elements[13].strip()
 
 
 class Group(NamedTuple):
@@ -52,7 +51,7 @@ class Group(NamedTuple):
 
     @property
     def control_number(self) -> str:
-        return self.elements[6]
+        return self.elements[6].strip()
 
 
 class TransactionSet(NamedTuple):
@@ -403,7 +402,11 @@ class _Walker:
             )
             yield self._error(f"{said} is not a claim", "837", segment_id="ST", code="1")
         elif self._skipping:
-            said = f"version {version}" if version.isalnum() else "a version that is not one"
+            said = (
+                f"version {version}"
+                if version.isalnum() and len(version) <= _LONGEST_VERSION
+                else "a version that is not one"
+            )
             yield self._error(
                 f"{said} is not read", "005010X222 (837P) or 005010X223 (837I)", segment_id="ST", code="I6"
             )
@@ -629,8 +632,7 @@ class _Fault(NamedTuple):
 _PAD = ("",) * 17
 _FEW = 1_000
 _LONGEST_ID = 3
-_NOT_IN_IDS = re.compile(r"[^A-Za-z0-9._-]")
-_LONGEST_CONTROL_NUMBER = 20
+_LONGEST_VERSION = 20
 
 
 def claim_id(transaction: TransactionSet, number: int, claim: Part) -> str:
@@ -646,9 +648,7 @@ def claim_id(transaction: TransactionSet, number: int, claim: Part) -> str:
     return "-".join([*map(_in_ids, parts), _in_ids(transaction.control_number), str(number)])
 
 
-@lru_cache(maxsize=1_024)
-def _in_ids(text: str) -> str:
-    return _NOT_IN_IDS.sub("_", text.strip())[:_LONGEST_CONTROL_NUMBER]
+_in_ids = lru_cache(maxsize=1_024)(safe_control_number)
 
 
 def part_of(kind: Kind, level: str, first: int, text: str, separators: Separators) -> Part:
