@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from rules import NO_HISTORY, Claim, ClaimError, Decision, Disposition, History, RuleSet
 from worker.codec import decision_json, envelope
+from worker.x12 import looks_like_x12
 
 
 class Limits(NamedTuple):
@@ -41,6 +42,7 @@ class Outcome(NamedTuple):
         return None if self.decision is None else self.decision.disposition
 
 
+_TELLING_BYTES = 64
 DEFAULT_LIMITS = Limits(claim=1_048_576, message=2_097_152)
 
 
@@ -71,6 +73,10 @@ def handle(
     try:
         claim = Claim.from_json(raw)
     except ClaimError as error:
+        if looks_like_x12(raw[:_TELLING_BYTES]):
+            error = ClaimError(
+                "$", "X12 text", "one JSON object in UTF-8; X12 goes to the topic of CLAIMSCRUB_X12_TOPIC"
+            )
         return Outcome(raw, error.claim_id, None, error)
     if claim.received_date is None:
         claim = claim.model_copy(update={"received_date": utc_date(timestamp_ms)})

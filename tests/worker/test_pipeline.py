@@ -89,6 +89,16 @@ def test_what_is_no_claim_is_kept_as_it_came() -> None:
     assert str(outcome.error).startswith("claim_type: value not known; expected one of")
 
 
+def test_x12_among_the_events_is_told_where_to_go() -> None:
+    """X12 text sent to the topic of the claim events is a dead letter that names the right topic."""
+    outcome = handle(b"ISA*00*          *00*", RULESET)
+
+    assert outcome.disposition is None
+    assert str(outcome.error) == (
+        "$: X12 text; expected one JSON object in UTF-8; X12 goes to the topic of CLAIMSCRUB_X12_TOPIC"
+    )
+
+
 def test_an_event_without_a_value_is_a_dead_letter() -> None:
     """A tombstone is no claim."""
     outcome = handle(None, RULESET)
