@@ -40,7 +40,7 @@ def eventually(what: Callable[[], Any], seconds: float = 30.0) -> Any:
 
 @dataclass
 class Pipeline:
-    """Four topics, a consumer group, and the environment of a worker on them."""
+    """Topics of its own, a consumer group, and the environment of a worker on them."""
 
     kafka: Cluster
     prefix: str
@@ -50,6 +50,7 @@ class Pipeline:
 
     def __post_init__(self) -> None:
         self.topics = {name: f"{self.prefix}claims.{name}" for name in ("submitted", *OUTPUTS)}
+        self.x12_topic = f"{self.prefix}claims.x12"
         self.sent = 0
 
     @property
@@ -60,6 +61,7 @@ class Pipeline:
             "CLAIMSCRUB_SESSION_TIMEOUT_SECONDS": "2",
             "CLAIMSCRUB_PARTITIONS": str(self.partitions),
             "CLAIMSCRUB_LOG_FORMAT": "json",
+            "CLAIMSCRUB_X12_TOPIC": self.x12_topic,
             **{f"CLAIMSCRUB_{name.upper()}_TOPIC": topic for name, topic in self.topics.items()},
             **self.extra,
         }

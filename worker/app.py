@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from worker import agents
 from worker.kafka import KafkaProblemError, ssl_context
 from worker.publisher import Publisher
 from worker.settings import Settings
+from worker.splitter import Splitter
 from worker.transport import batch_transport
 
 log = structlog.get_logger("claimscrub.worker")
@@ -58,12 +60,15 @@ def build_app(settings: Settings, ruleset: RuleSet, folder: Path) -> Any:
     publisher = Publisher(settings)
     scrubber = agents.Scrubber(settings, ruleset)
     background: list[asyncio.Task[None]] = []
+    splitters: list[Splitter] = []
 
     @app.agent(app.topic(settings.submitted_topic), name="scrub")  # type: ignore[untyped-decorator]
     async def scrub(stream: Any) -> None:
         if not background:
             await publisher.start()
             background.append(asyncio.create_task(scrubber.summarize((folder / "alive").touch)))
+            if settings.x12_topic:
+                splitters.append(_start_splitter(app, settings, folder))
         await agents.agent(stream, app, scrubber, publisher)
 
     @app.on_partitions_assigned.connect  # type: ignore[untyped-decorator]
@@ -76,8 +81,22 @@ def build_app(settings: Settings, ruleset: RuleSet, folder: Path) -> Any:
             task.cancel()
         scrubber.log_summary()
         await publisher.stop()
+        for splitter in splitters:
+            await asyncio.to_thread(splitter.stop, settings.stop_timeout_seconds)
 
     return app
+
+
+def _start_splitter(app: Any, settings: Settings, folder: Path) -> Splitter:
+    loop = asyncio.get_running_loop()
+
+    def failed(error: Exception) -> None:
+        with suppress(RuntimeError):  # the loop is closed: the worker has ended already
+            asyncio.run_coroutine_threadsafe(agents.stop_worker(app, None, error), loop)
+
+    splitter = Splitter(settings, folder, lambda: bool(app.should_stop), failed)
+    splitter.start()
+    return splitter
 
 
 def run_worker(settings: Settings, ruleset: RuleSet) -> None:

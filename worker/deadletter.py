@@ -8,16 +8,20 @@ from __future__ import annotations
 
 from rules import ClaimError
 from worker.codec import Headers
+from worker.x12.errors import X12Error
 
 _PREFIX = "__connect.errors."
+_X12_PREFIX = "claimscrub.x12."
 
 
 class DeadLetterFloodError(RuntimeError):
     """So many dead letters in a row that a broken sender, or a broken deploy, is the likelier cause."""
 
 
-def error_headers(error: ClaimError, topic: str, partition: int, offset: int, group_id: str) -> Headers:
-    """Why an event is a dead letter, and where it stood."""
+def error_headers(
+    error: ClaimError, topic: str, partition: int, offset: int, group_id: str, *, reader: str = "worker.codec"
+) -> Headers:
+    """Why an event is a dead letter, and where it stood; `reader` is what could not read it."""
     fields = {
         "topic": topic,
         "partition": partition,
@@ -25,11 +29,28 @@ def error_headers(error: ClaimError, topic: str, partition: int, offset: int, gr
         "connector.name": group_id,
         "task.id": 0,
         "stage": "VALUE_CONVERTER",
-        "class.name": "worker.codec",
+        "class.name": reader,
         "exception.class.name": f"{type(error).__module__}.{type(error).__qualname__}",
         "exception.message": error,
     }
     return [(_PREFIX + name, str(value).encode()) for name, value in fields.items()]
+
+
+def x12_headers(error: ClaimError) -> Headers:
+    """Where in X12 text the fault is, as far as it is known, and what it is."""
+    fields = (
+        {
+            "interchange": error.interchange,
+            "group": error.group,
+            "transaction": error.transaction,
+            "segment": error.segment,
+            "segment_id": error.segment_id,
+        }
+        if isinstance(error, X12Error)
+        else {}
+    )
+    fields["reason"] = f"{error.problem}; expected {error.expected}"
+    return [(_X12_PREFIX + name, str(value).encode()) for name, value in fields.items() if value not in (None, "")]
 
 
 class DeadLetterLimit:

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
+import structlog
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
 
 from worker.settings import PREFIX, Settings
+
+_SIZE = "max.message.bytes"
+_ROOM = 65_536
+"""What a broker calls a message is a batch of records with its headers: room for them."""
+
+log = structlog.get_logger("claimscrub.worker")
 
 
 class KafkaProblemError(RuntimeError):
@@ -123,10 +130,11 @@ def wait_for_topics(settings: Settings, waiting: Callable[[str], None]) -> int:
         waiting: called with the reason each time the brokers did not answer.
 
     Returns:
-        The number of partitions, the same for all four topics.
+        The number of partitions, the same for all topics but that of X12 text, whose claims are keyed anew.
 
     Raises:
-        KafkaProblemError: the brokers did not answer in time, or a topic is missing, or partition counts differ.
+        KafkaProblemError: the brokers did not answer in time, or a topic is missing, or partition counts differ, or a
+            topic takes no records of the sizes that it has to take.
     """
     deadline = time.monotonic() + settings.startup_timeout_seconds
     while True:
@@ -138,9 +146,10 @@ def wait_for_topics(settings: Settings, waiting: Callable[[str], None]) -> int:
                 raise
             waiting(str(error))
             time.sleep(0.5)
-    missing = [name for name in settings.topics if name not in found]
+    missing = [name for name in _topics(settings) if name not in found]
     if missing:
-        raise KafkaProblemError(f"no topic {', '.join(missing)}; make them with: claimscrub topics create")
+        without = f", or set {PREFIX}X12_TOPIC to nothing" if missing == [settings.x12_topic] else ""
+        raise KafkaProblemError(f"no topic {', '.join(missing)}; make them with: claimscrub topics create{without}")
     counts = {name: found[name] for name in settings.topics}
     if len(set(counts.values())) > 1:
         listed = ", ".join(f"{name} {count}" for name, count in counts.items())
@@ -148,6 +157,8 @@ def wait_for_topics(settings: Settings, waiting: Callable[[str], None]) -> int:
             f"the topics need the same number of partitions, so that a member's claims keep their order: {listed};"
             " add partitions to the smaller ones"
         )
+    if settings.x12_topic:
+        _check_sizes(settings)
     return counts[settings.submitted_topic]
 
 
@@ -164,9 +175,9 @@ def create_topics(settings: Settings) -> dict[str, bool]:
     counts = [found[name] for name in settings.topics if name in found]
     partitions = counts[0] if counts else settings.partitions
     admin = AdminClient(confluent_config(settings))
-    made = {name: name not in found for name in settings.topics}
+    made = {name: name not in found for name in _topics(settings)}
     wanted = [
-        NewTopic(name, partitions, settings.replication_factor, config=_topic_config(settings, name))
+        NewTopic(name, partitions, settings.replication_factor, config={_SIZE: str(_message_bytes(settings, name))})
         for name, missing in made.items()
         if missing
     ]
@@ -181,8 +192,52 @@ def create_topics(settings: Settings) -> dict[str, bool]:
     return made
 
 
-def _topic_config(settings: Settings, name: str) -> Mapping[str, str]:
+def _topics(settings: Settings) -> tuple[str, ...]:
+    return (*settings.topics, settings.x12_topic) if settings.x12_topic else settings.topics
+
+
+def _message_bytes(settings: Settings, name: str) -> int:
     """A claim event fits the submitted topic; with its decision, or as a dead letter, it fits the others."""
-    # What a broker calls a message is a batch of records with its headers: leave room for them.
-    size = settings.max_claim_bytes if name == settings.submitted_topic else settings.max_message_bytes
-    return {"max.message.bytes": str(size + 65_536)}
+    if name == settings.submitted_topic:
+        return settings.max_claim_bytes + _ROOM
+    if name == settings.x12_topic:
+        return settings.max_x12_bytes + _ROOM
+    if name == settings.deadletter_topic and settings.x12_topic:
+        # Whatever the X12 topic takes may become a dead letter, with more headers.
+        return max(settings.max_message_bytes, settings.max_x12_bytes + _ROOM) + _ROOM
+    return settings.max_message_bytes + _ROOM
+
+
+def _check_sizes(settings: Settings) -> None:
+    """Make sure that a record of X12 text can be split, and can be a dead letter, whatever its size.
+
+    Raises:
+        KafkaProblemError: a topic takes too little.
+    """
+    needed = {
+        name: _message_bytes(settings, name)
+        for name in (settings.x12_topic, settings.submitted_topic, settings.deadletter_topic)
+    }
+    try:
+        found = _sizes(settings, tuple(needed))
+    except KafkaException as error:
+        listed = ", ".join(f"{name} {size}" for name, size in needed.items())
+        reason = f"{_SIZE} of the topics can't be checked ({error.args[0].str()}); they need at least: {listed}"
+        log.warning("topics not checked", reason=reason)
+        return
+    needed[settings.deadletter_topic] = max(needed[settings.deadletter_topic], found[settings.x12_topic] + _ROOM)
+    for name, size in found.items():
+        if size < needed[name]:
+            raise KafkaProblemError(
+                f"topic {name}: {_SIZE} is {size}, but with {settings.x12_topic} at {found[settings.x12_topic]} and"
+                f" {PREFIX}MAX_X12_BYTES at {settings.max_x12_bytes} it must be at least {needed[name]}; set it with:"
+                f" kafka-configs.sh --alter --entity-type topics --entity-name {name}"
+                f" --add-config {_SIZE}={needed[name]}"
+            )
+
+
+def _sizes(settings: Settings, names: tuple[str, ...]) -> dict[str, int]:
+    admin = AdminClient(confluent_config(settings))
+    asked = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in names]
+    answers = admin.describe_configs(asked, request_timeout=10.0)
+    return {resource.name: int(future.result()[_SIZE].value) for resource, future in answers.items()}

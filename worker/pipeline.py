@@ -74,9 +74,8 @@ def handle(
         claim = Claim.from_json(raw)
     except ClaimError as error:
         if looks_like_x12(raw[:_TELLING_BYTES]):
-            error = ClaimError(
-                "$", "X12 text", "one JSON object in UTF-8; X12 goes to the topic of CLAIMSCRUB_X12_TOPIC"
-            )
+            expected = "one JSON object in UTF-8; X12 goes to the topic of CLAIMSCRUB_X12_TOPIC"
+            return Outcome(raw, None, None, ClaimError("$", "X12 text", expected))
         return Outcome(raw, error.claim_id, None, error)
     if claim.received_date is None:
         claim = claim.model_copy(update={"received_date": utc_date(timestamp_ms)})

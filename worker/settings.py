@@ -29,6 +29,9 @@ class Settings(BaseSettings):
     cleared_topic: str = Field("claims.cleared", description="Topic of the claims without an error.")
     flagged_topic: str = Field("claims.flagged", description="Topic of the claims with an error, with the reasons.")
     deadletter_topic: str = Field("claims.deadletter", description="Topic of what is not a claim.")
+    x12_topic: str = Field(
+        "claims.x12", description="Topic of raw X12 837 text, split into claim events; empty to do without it."
+    )
     partitions: int = Field(12, ge=1, description="Partitions of each topic, when `claimscrub topics create` makes it.")
     replication_factor: int = Field(
         -1, ge=-1, description="Replicas of each topic when made; -1 is the broker's default."
@@ -48,6 +51,12 @@ class Settings(BaseSettings):
     max_claim_bytes: int = Field(1_048_576, ge=1_024, description="Largest claim event; a larger one is a dead letter.")
     max_message_bytes: int = Field(
         2_097_152, ge=2_048, description="Largest message published; must exceed the claim's."
+    )
+    max_x12_bytes: int = Field(
+        10_485_760,
+        ge=1_024,
+        le=500_000_000,
+        description="Largest record of X12 text that is split; a larger one is a dead letter.",
     )
     batch_records: int = Field(2_000, ge=1, description="Most claims decided as one batch.")
     batches_in_flight: int = Field(
@@ -88,14 +97,14 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"{PREFIX}SASL_USERNAME and {PREFIX}SASL_PASSWORD are needed with {self.security_protocol}"
             )
-        names = self.topics
+        names = [*self.topics, *filter(None, [self.x12_topic])]
         if len(set(names)) < len(names):
-            raise ValueError("the four topics must have four names")
+            raise ValueError("each topic must have a name of its own")
         return self
 
     @property
     def topics(self) -> tuple[str, str, str, str]:
-        """Submitted, cleared, flagged, dead letter."""
+        """Submitted, cleared, flagged, dead letter: those with the same number of partitions."""
         return (self.submitted_topic, self.cleared_topic, self.flagged_topic, self.deadletter_topic)
 
 

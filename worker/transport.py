@@ -41,11 +41,13 @@ class Batch:
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):
-    """Faust's consumer thread, with the one setting that Faust has fixed: how long a fetch may wait."""
+    """Faust's consumer thread, with what Faust has fixed: how long a fetch may wait, and what a reader may see."""
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = int(self.consumer.fetch_wait_seconds * 1000)  # noqa: SLF001
+        # A record of X12 becomes claim events in one transaction: those of an aborted one must not be decided.
+        consumer._isolation_level = "read_committed"  # noqa: SLF001
         return consumer
 
 

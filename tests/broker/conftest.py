@@ -10,7 +10,7 @@ from tests.worker_process import Pipeline
 
 @pytest.fixture
 def pipeline(kafka: Cluster, topic_prefix: str, tmp_path: Path) -> Pipeline:
-    """Four fresh topics on the real broker."""
+    """Fresh topics on the real broker."""
     made = Pipeline(kafka, topic_prefix, tmp_path)
     made.create_topics()
     return made

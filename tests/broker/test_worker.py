@@ -219,7 +219,7 @@ def test_unequal_partitions_are_refused(kafka: Cluster, topic_prefix: str, tmp_p
     """Topics with different numbers of partitions would break a member's order: the worker says so and ends."""
     pipeline = Pipeline(kafka, topic_prefix, tmp_path)
     names = list(pipeline.topics.values())
-    kafka.create_topics({names[0]: 4, names[1]: 4, names[2]: 4, names[3]: 2})
+    kafka.create_topics({names[0]: 4, names[1]: 4, names[2]: 4, names[3]: 2, pipeline.x12_topic: 1})
     ended = pipeline.run("worker")
 
     assert ended.returncode == 3
@@ -256,4 +256,4 @@ def test_topics_create_can_be_repeated(pipeline: Pipeline) -> None:
     again = pipeline.run("topics", "create")
 
     assert again.returncode == 0
-    assert again.stdout.count("exists") == 4
+    assert again.stdout.count("exists") == 5
