@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test check format bench schema lock compose clean help
+.PHONY: demo test check format bench schema samples lock compose clean help
 
 help:  ## What there is to make
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -29,6 +29,10 @@ bench: $(READY)  ## The worker beside a bare loop, on a real broker
 
 schema: $(READY)  ## Write the published JSON Schema anew
 	$(BIN)/claimscrub schema > docs/contract/claim.schema.json
+
+samples: $(READY)  ## Write the 837 samples of the tests and of the demo anew
+	$(BIN)/python -m tests.x12.make_samples
+	$(BIN)/python -m tests.x12.make_demo_claims
 
 lock: $(READY)  ## Write the lock files anew from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml -o requirements.lock
