@@ -22,6 +22,7 @@ from worker.folder import FolderError, Stop, flush_folder, only_one, rename_dura
 from worker.inputs import is_passed_over, read_stream
 from worker.settings import Settings
 from worker.submit import Progress, ResumableSubmitter, TransactionLostError, require_submitted_topic
+from worker.x12 import X12Error
 
 LOCK_FILE = ".claimscrub-watch"
 _SUBMITTING, _DONE, _FAILED = "submitting", "done", "failed"
@@ -38,6 +39,8 @@ _MOST_SECONDS = 1.0
 _REMEMBERED_SECONDS = 86_400
 """Brokers keep what a group without members has committed for at least so long."""
 _MOST_REASONS = 10_000
+_MOST_BROKEN_BYTES = 32_000_000
+"""Of broken claims that are kept apart; the file itself has them all."""
 _LONGEST_NAME = 200
 """Bytes; what is appended to a name must fit into the 255 that a file system takes."""
 
@@ -88,22 +91,30 @@ class _Signature(NamedTuple):
 
 
 class _Reasons:
-    """What could not be read of a file, one line each."""
+    """What could not be read of a file, one line each, and the broken claims of an 837 that can be mended."""
 
     def __init__(self) -> None:
         self.count = 0
+        self.broken = b""
+        self._broken_count = 0
         self._lines: list[str] = []
 
     def add(self, source: str, error: Exception | str) -> None:
         self.count += 1
         if self.count <= _MOST_REASONS:
             self._lines.append(f"{source}: {error}")
+        raw = error.raw if isinstance(error, X12Error) else b""
+        if raw and len(self.broken) + len(raw) <= _MOST_BROKEN_BYTES:
+            self.broken += raw + b"\n"
+            self._broken_count += 1
 
-    def text(self, claims: int) -> str:
+    def text(self, claims: int, broken_name: str) -> str:
         """The file of reasons; the same for the same file, however often it is begun."""
         said = f"Unreadable parts of the file: {self.count}."
         if claims:
             said += f" Claims that were submitted: {claims}; send only what is named here again."
+        if self.broken:
+            said += f" Broken claims that stand in {broken_name}, to be mended and submitted: {self._broken_count}."
         more = [f"... and {self.count - _MOST_REASONS} more"] if self.count > _MOST_REASONS else []
         return "\n".join([said, *self._lines, *more]) + "\n"
 
@@ -317,12 +328,14 @@ class _Watch:
     def _move_away(self, submission: _Submission, reasons: _Reasons, claims: int) -> str:
         """Move a finished file to done or failed, under a name that is free there."""
         path = submission.path
-        content = reasons.text(claims).encode("utf-8", "surrogateescape") if reasons.count else None
-        folder = self._folder / (_DONE if content is None else _FAILED)
+        folder = self._folder / (_FAILED if reasons.count else _DONE)
         try:
-            target, report = _free_name(folder, path.name, content)
-            if content is not None:
-                write_durably(report, content)
+            target = _free_path(folder, path.name, reasons, claims)
+            if reasons.count:
+                report, broken = _beside(target)
+                write_durably(report, _report(reasons, claims, broken))
+                if reasons.broken:
+                    write_durably(broken, reasons.broken)
             # On the disk before the next submission takes the place of this one in Kafka's memory.
             rename_durably(path, target)
             path.parent.rmdir()
@@ -332,28 +345,35 @@ class _Watch:
                 " start only moves it"
             ) from None
         where = f"{folder.name}/{target.name}"
-        return where if content is None else f"{where}, reasons in {folder.name}/{report.name}"
+        return f"{where}, reasons in {folder.name}/{_beside(target)[0].name}" if reasons.count else where
 
 
 def _counted(claims: int, reasons: _Reasons) -> str:
     return f"claims submitted: {claims}, unreadable parts: {reasons.count}"
 
 
-def _free_name(folder: Path, name: str, report: bytes | None) -> tuple[Path, Path]:
-    """A name that nothing has in the folder, and that of its file of reasons."""
+def _free_path(folder: Path, name: str, reasons: _Reasons, claims: int) -> Path:
+    """A path that nothing has in the folder, nor what stands beside it."""
     stem, suffix = os.path.splitext(name)  # noqa: PTH122
-    if len(os.fsencode(name)) > _LONGEST_NAME:
-        stem, suffix = os.fsdecode(os.fsencode(stem)[:_LONGEST_NAME]), ""
-        name = stem
     number = 1
     while True:
         target = folder / (name if number == 1 else f"{stem}-{number}{suffix}")
-        reasons = folder / f"{target.name}.errors.txt"
+        report, broken = _beside(target)
         # Reasons without their file were written by a process that was killed before it moved the file.
-        ours = not os.path.lexists(reasons) or (report is not None and reasons.read_bytes() == report)
-        if not os.path.lexists(target) and (ours or report is None):
-            return target, reasons
+        left_by_us = os.path.lexists(report) and report.read_bytes() == _report(reasons, claims, broken)
+        taken = os.path.lexists(target) or os.path.lexists(report) or os.path.lexists(broken)
+        if not os.path.lexists(target) and (not taken or not reasons.count or left_by_us):
+            return target
         number += 1
+
+
+def _beside(target: Path) -> tuple[Path, Path]:
+    """The paths of the reasons, and of the broken claims, of a file that failed."""
+    return target.with_name(f"{target.name}.errors.txt"), target.with_name(f"{target.name}.broken.837")
+
+
+def _report(reasons: _Reasons, claims: int, broken: Path) -> bytes:
+    return reasons.text(claims, broken.name).encode("utf-8", "surrogateescape")
 
 
 def _make_folder(folder: Path) -> None:

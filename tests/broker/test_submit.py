@@ -143,21 +143,26 @@ def test_only_complete_files_are_taken(pipeline: Pipeline, folder: Path) -> None
 
 
 def test_what_is_unreadable_goes_to_failed_with_its_reasons(pipeline: Pipeline, folder: Path) -> None:
-    """Readable claims are submitted; a file with unreadable parts is kept under `failed`, its reasons beside it."""
+    """Readable claims are submitted; a file with unreadable parts is kept, its reasons and broken claims beside it."""
     (folder / "good.837").write_text(_an_837(1, 2))
     (folder / "half.ndjson").write_bytes(claim_event(1) + b"\nbroken\n" + claim_event(2))
     (folder / "half.837").write_text(_an_837(2, 2).replace("CLM*", "CLM*P*broken*", 1))
     (folder / "junk").write_bytes(b"\x7fELF" + bytes(range(256)) * 100)
     with _Watch(pipeline, folder) as watch:
-        eventually(lambda: len(_names(folder / "failed")) == 6)
+        eventually(lambda: len(_names(folder / "failed")) == 7)
         (folder / "half.ndjson").write_bytes(b"broken again")
-        eventually(lambda: len(_names(folder / "failed")) == 8)
+        eventually(lambda: len(_names(folder / "failed")) == 9)
+        mended = (folder / "failed" / "half.837.broken.837").read_text().replace("CLM*P*broken*", "CLM*")
+        (folder / "mended.837").write_text(mended)
+        eventually(lambda: "mended.837" in _names(folder / "done"))
         assert watch.stop() == 0
         log = watch.log
 
-    assert _names(folder / "done") == ["good.837"]
+    assert _names(folder / "done") == ["good.837", "mended.837"]
     failed = ("half.837", "half.ndjson", "half-2.ndjson", "junk")
-    assert _names(folder / "failed") == sorted([*failed, *(f"{name}.errors.txt" for name in failed)])
+    assert _names(folder / "failed") == sorted(
+        [*failed, *(f"{name}.errors.txt" for name in failed), "half.837.broken.837"]
+    )
     reasons = (folder / "failed" / "half.ndjson.errors.txt").read_text()
     assert "submitted: 2" in reasons
     assert "half.ndjson:2: $: not JSON" in reasons
@@ -168,6 +173,7 @@ def test_what_is_unreadable_goes_to_failed_with_its_reasons(pipeline: Pipeline, 
         "SENDERID-000000001-1-0001-1",
         "SENDERID-000000001-1-0001-2",
         "SENDERID-000000002-1-0001-2",
+        "SENDERID-000000002-1-0001C1-1",
     }
     assert "half.ndjson: claims submitted: 2, unreadable parts: 1" in log
 

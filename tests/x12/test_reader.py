@@ -228,6 +228,23 @@ def test_broken_claim_is_kept_as_an_interchange_to_mend() -> None:
     (event,) = _events(error.raw.replace(b"19,000.00", b"19000.00"))
 
     assert fields(event.claim) == fields(_events(text)[1].claim)
+    assert event.claim_id == "SENDERID-000000905-1-0001C2-1"  # not that of the first claim of the set
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text[: text.index("LX*2", text.index("PCN-2"))],
+        lambda text: text.replace("HL*3*1*22", "HL*3*2*22"),
+        lambda text: text.replace("HL*3*1*22*0~\n", ""),
+    ],
+    ids=["cut off", "wrong parent", "no HL"],
+)
+def test_claim_that_nobody_can_be_sure_of_is_not_kept_apart(change: Callable[[str], str]) -> None:
+    """A claim of which a part is missing, or whose patient is unsure, must not be sent again as if it were whole."""
+    lost = [item for item in _read(change(_three())) if isinstance(item, X12Error) and item.claim_id]
+    assert lost
+    assert [item.raw for item in lost] == [b""] * len(lost)
 
 
 @pytest.mark.parametrize(
@@ -432,7 +449,10 @@ def test_random_damage_never_raises(data: st.DataObject) -> None:
         )
     for item in _read(bytes(content)):
         assert isinstance(item, Event | X12Error)
-        assert "\n" not in str(item) or isinstance(item, Event)
+        if isinstance(item, X12Error):
+            assert "\n" not in str(item)
+            # What is kept of a broken claim is never read unless somebody mends it.
+            assert not any(isinstance(again, Event) for again in _read(item.raw))
 
 
 @settings(max_examples=200, deadline=None)

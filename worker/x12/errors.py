@@ -27,8 +27,8 @@ class X12Error(ClaimError):
         element: position of the element in the segment, from 1, where the fault is in one.
         code: the error code a 999 gives for it: of IK403 with an element, IK304 with a segment, IK502 else.
         claim_id: id of the claim that was lost by it; None if the fault lost no claim.
-        raw: the claim that was lost, as an interchange of its own with its segments unchanged; empty if there is none,
-            as the fault is in an envelope.
+        raw: the claim that was lost, to be mended: an interchange of its own, its segments unchanged, which is refused
+            as it is. Empty where no claim was lost, or not all of it is there, or it is not sure whose it is.
     """
 
     def __init__(

@@ -105,7 +105,13 @@ def _located(error: ClaimError, claim: X12Claim, content: Content) -> X12Error:
         code="8",
         claim_id=content["claim_id"],
         raw=interchange_of(
-            transaction, claim.header, claim.billing_provider, claim.subscriber, claim.patient, claim.claim
+            transaction,
+            claim.number,
+            claim.header,
+            claim.billing_provider,
+            claim.subscriber,
+            claim.patient,
+            claim.claim,
         ),
     )
 

@@ -456,13 +456,15 @@ class _Walker:
         self._part.segments.append(("2300", elements))
         self._part.texts.append(text)
         if self._subscriber is None or self._billing is None:
-            self._break("claim before its billing provider and subscriber", "HL 20 and HL 22 before CLM", "CLM", "7")
+            expected = "HL 20 and HL 22 before CLM"
+            self._break("claim before its billing provider and subscriber", expected, "CLM", "7", whole=True)
         elif self._kind is None:
-            self._break("professional or institutional can't be told", "a version in GS08 or ST03", "CLM", "8")
+            expected = "a version in GS08 or ST03"
+            self._break("professional or institutional can't be told", expected, "CLM", "8", whole=True)
 
-    def _break(self, problem: str, expected: str, segment_id: str, code: str) -> None:
+    def _break(self, problem: str, expected: str, segment_id: str, code: str, *, whole: bool = False) -> None:
         """The claim, or where no claim has begun, every claim under the level we are in, can't be read."""
-        fault = _Fault(problem, expected, self._number, segment_id, code)
+        fault = _Fault(problem, expected, self._number, segment_id, code, whole)
         if self._claim is None:
             level = max(self._levels, default="")
             self._broken_levels.setdefault(level, fault)
@@ -497,7 +499,7 @@ class _Walker:
                 segment_id=broken.segment_id,
                 code=broken.code,
                 claim_id=claim_id(transaction, self._claims, claim),
-                raw=b"" if self._trimmed else interchange_of(transaction, *lost),
+                raw=interchange_of(transaction, self._claims, *lost) if broken.whole and not self._trimmed else b"",
             )
 
     # ---- ends
@@ -620,13 +622,18 @@ class _Walker:
 
 
 class _Fault(NamedTuple):
-    """Why a claim can't be read, and in which segment one sees it."""
+    """Why a claim can't be read, and in which segment one sees it.
+
+    Attributes:
+        whole: all segments of the claim are there, and it is sure whose it is.
+    """
 
     problem: str
     expected: str
     number: int
     segment_id: str
     code: str
+    whole: bool
 
 
 _PAD = ("",) * 17
@@ -662,6 +669,7 @@ def part_of(kind: Kind, level: str, first: int, text: str, separators: Separator
 
 def interchange_of(  # noqa: PLR0917  (the parts in their order)
     transaction: TransactionSet,
+    number: int,
     header: Part,
     billing_provider: Part | None,
     subscriber: Part | None,
@@ -670,18 +678,21 @@ def interchange_of(  # noqa: PLR0917  (the parts in their order)
 ) -> bytes:
     """One claim as an interchange of its own, its segments and the beginnings of its envelopes unchanged.
 
-    A lone transaction set stays one.
+    Only ST02 is another, so that what is read of it again has an id of its own. A lone transaction set stays one.
     """
     separators, group = transaction.interchange.separators, transaction.group
     element = separators.element
-    texts = [transaction.text, *header.texts]
+    control_number = f"{transaction.control_number}C{number}"
+    beginning = transaction.text.split(element)
+    beginning[2:3] = [control_number]
+    texts = [element.join(beginning), *header.texts]
     levels = [(each, level) for each, level in ((billing_provider, "20"), (subscriber, "22"), (patient, "23")) if each]
-    for number, (part, level) in enumerate(levels, 1):
-        parent = str(number - 1) if number > 1 else ""
-        child = "1" if number < len(levels) else "0"
-        texts += [element.join(("HL", str(number), parent, level, child)), *part.texts]
+    for position, (part, level) in enumerate(levels, 1):
+        parent = str(position - 1) if position > 1 else ""
+        child = "1" if position < len(levels) else "0"
+        texts += [element.join(("HL", str(position), parent, level, child)), *part.texts]
     texts += claim.texts
-    texts.append(element.join(("SE", str(len(texts) + 1), transaction.control_number)))
+    texts.append(element.join(("SE", str(len(texts) + 1), control_number)))
     if group.text:
         texts = [group.text, *texts, element.join(("GE", "1", group.control_number))]
     if transaction.interchange.text:
