@@ -21,7 +21,7 @@ from hashlib import sha256
 from typing import BinaryIO, Literal, NamedTuple
 
 from worker.x12.errors import X12Error, safe_control_number
-from worker.x12.segments import BLANK, LONGEST_SEGMENT, Block, Separators, TooLong, read_segments
+from worker.x12.segments import BLANK, LONGEST_SEGMENT, Block, Separators, TooLong, read_segments, separators_of
 
 LONGEST_CLAIM = 1_048_576
 """Characters of one loop 2000A, 2000B, 2000C or 2300; an 837 claim of 999 lines has about 300,000."""
@@ -351,6 +351,8 @@ class _Walker:
     # ---- envelopes and levels
 
     def _structure(self, segment_id: str, elements: list[str], text: str) -> Iterator[X12Claim | End | X12Error]:
+        if self._transaction is None:
+            yield from self._outside()
         if segment_id in ("HL", "CLM") and (self._transaction is None or self._skipping):
             self._part.segments.append((_UNKNOWN, elements))
             self._part.texts.append(text)
@@ -693,13 +695,18 @@ def interchange_of(  # noqa: PLR0917  (the parts in their order)
         texts += [element.join(("HL", str(position), parent, level, child)), *part.texts]
     texts += claim.texts
     texts.append(element.join(("SE", str(len(texts) + 1), control_number)))
-    if group.text:
-        texts = [group.text, *texts, element.join(("GE", "1", group.control_number))]
     if transaction.interchange.text:
-        texts.append(element.join(("IEA", "1", transaction.interchange.control_number)))
-        texts.insert(0, transaction.interchange.text)
-    terminator = separators.terminator
-    return (terminator.join(texts) + terminator).encode("latin-1")
+        if group.text:
+            texts = [group.text, *texts, element.join(("GE", "1", group.control_number))]
+        texts = [
+            transaction.interchange.text,
+            *texts,
+            element.join(("IEA", "1", transaction.interchange.control_number)),
+        ]
+    text = separators.terminator.join(texts) + separators.terminator
+    if separators_of(text) != separators:
+        return b""  # a lone set whose separators another claim has shown: alone it would be read otherwise
+    return text.encode("latin-1")
 
 
 def _is_id(text: str) -> bool:

@@ -91,8 +91,8 @@ def read_segments(stream: BinaryIO) -> Iterator[Block | TooLong | X12Error]:
         if not found:
             return
         first = False
-        source.fill(_LONGEST_ISA)
-        separators = _separators(source.text)
+        source.fill(_LONGEST_ISA if source.text.startswith("ISA") else LONGEST_SEGMENT)
+        separators = separators_of(source.text)
         if separators is None:
             said = "ISA" if source.text.startswith("ISA") else "ST"
             yield X12Error(f"the {said} segment is incomplete or damaged, its separators can't be told", _EXPECTED)
@@ -137,13 +137,13 @@ class _Source:
         while True:
             start = _START.search(self.text)
             if start is not None:
-                skipped += len(self.text[: start.start()].strip(BLANK))
+                skipped += _count(self.text[: start.start()])
                 self.text = self.text[start.start() :]
                 return skipped, True
             kept = 0 if self.ended else _LONGEST_START
             dropped = len(self.text) - kept
             if dropped > 0:
-                skipped += len(self.text[:dropped].strip(BLANK))
+                skipped += _count(self.text[:dropped])
                 self.text = self.text[dropped:]
             if self.ended:
                 return skipped, False
@@ -157,25 +157,28 @@ def _interchange(source: _Source, separators: Separators) -> Iterator[Block | To
     while True:
         following = _next_isa(source.text, terminator, 1 if starts else 0)
         cut = following is not None or source.ended
-        text, source.text = (
-            (source.text, "") if following is None else (source.text[:following], source.text[following:])
-        )
+        text, after = (source.text, "") if following is None else (source.text[:following], source.text[following:])
+        end = len(text) if cut else text.rfind(terminator) + 1
+        text, rest = text[:end], text[end:]
         segments = _without_line_breaks(text, terminator).split(terminator)
-        rest = segments.pop()
+        last = segments.pop()  # empty, or what stands behind the last terminator of the interchange
         if too_long and segments:
             del segments[0]  # the end of what was too long
             too_long = False
-        if cut and not too_long and rest.strip(BLANK):
-            segments.append(rest)
+        if not too_long and last.strip(BLANK):
+            segments.append(last)
         yield from _blocks(separators, segments, starts=starts)
         starts = False
         if cut:
+            source.text = after
             return
+        if len(rest) > LONGEST_SEGMENT:
+            beginning = _without_line_breaks(rest, terminator)
+            if not too_long and len(beginning) > LONGEST_SEGMENT:
+                yield TooLong(beginning[:_LONGEST_START])
+                too_long = True
         if too_long:
-            rest = ""
-        elif len(rest) > LONGEST_SEGMENT:
-            yield TooLong(rest[:8])
-            too_long, rest = True, ""
+            rest = rest[-1:]  # only to see what stands before an ISA
         source.text = rest + source.more()
 
 
@@ -187,11 +190,16 @@ def _blocks(separators: Separators, segments: list[str], *, starts: bool) -> Ite
     for segment in segments:
         if len(segment) > LONGEST_SEGMENT:
             yield Block(separators, some, starts)
-            yield TooLong(segment[:8])
+            yield TooLong(segment[:_LONGEST_START])
             some, starts = [], False
         else:
             some.append(segment)
     yield Block(separators, some, starts)
+
+
+def _count(text: str) -> int:
+    """How many characters are not blank."""
+    return len(text) - sum(map(text.count, BLANK))
 
 
 def _next_isa(text: str, terminator: str, position: int) -> int | None:
@@ -212,7 +220,8 @@ def _without_line_breaks(text: str, terminator: str) -> str:
     return text
 
 
-def _separators(text: str) -> Separators | None:
+def separators_of(text: str) -> Separators | None:
+    """The separators of text that begins with an ISA or ST; None where they can't be told."""
     return _separators_of_isa(text) if text.startswith("ISA") else _separators_of_set(text)
 
 
@@ -236,5 +245,6 @@ def _separators_of_set(text: str) -> Separators | None:
     if match is None:
         return None
     element, terminator = match["element"], match["terminator"]
-    component = re.search(rf"{re.escape(element)}(?:ABK|BK|HC)({_SEPARATOR})", text)
+    # The first diagnosis or procedure shows it, if it is not too far off.
+    component = re.search(rf"{re.escape(element)}(?:ABK|BK|HC)({_SEPARATOR})", text[:LONGEST_SEGMENT])
     return Separators(element, component[1] if component else ":", " ", terminator)
