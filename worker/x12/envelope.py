@@ -212,7 +212,8 @@ def route_of(source: X12Source) -> Route:
 def segments_of(source: X12Source, part: X12Part) -> Iterator[list[str]]:
     """The segments of a part, each as its elements; element 0 is the segment's id."""
     for text in part["segments"].split(source["separators"][3]):
-        yield text.split(source["separators"][0])
+        if text:  # a part may be empty
+            yield text.split(source["separators"][0])
 
 
 def named(source: X12Source, part: X12Part, entity: str) -> list[str]:

@@ -142,4 +142,4 @@ def _hierarchy(claims: Iterable[X12Source], route: Route) -> Iterator[str]:
         parent_number = "" if level.parent is None else str(level.parent.number)
         yield route.segment("HL", str(level.number), parent_number, level.code, "1" if level.has_children else "0")
         for texts in (level.loop, *level.claims):
-            yield from texts.split(route.terminator)
+            yield from filter(None, texts.split(route.terminator))  # a loop may be empty

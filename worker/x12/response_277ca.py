@@ -118,7 +118,7 @@ def acknowledgements(
                     contents.append(["277", *_TransactionSet(back, at, accepted).segments(some, reference)])
                 count += len(claims)
             texts.append(interchange(back, "HN", _VERSION, contents, at=at, control_number=number))
-        content = "".join(texts).encode(encoding)
+        content = "".join(texts).encode(encoding, "replace")  # codes are upper-cased, which may leave latin-1
         written.append(OutgoingFile(file_name("277ca", submitter, first, "edi"), content, count))
     return Written(tuple(written), tuple(errors), 0, batch.repeated, numbers.following)
 
