@@ -15,12 +15,11 @@ from rules import ClaimError
 from worker.folder import FolderError, write_durably
 from worker.inputs import files_in, open_file, read_file
 from worker.x12 import read_with_ends
-from worker.x12.envelope import OutgoingFile, Written
+from worker.x12.envelope import LAST_CONTROL_NUMBER, OutgoingFile, Written
 
 MOST_CLAIMS = 20_000
 MOST_BYTES = 32_000_000
 """Of a batch: the writers hold it in memory, where it takes ten times as much."""
-_LAST_CONTROL_NUMBER = 999_999_999
 
 Envelope = Mapping[str, Any]
 
@@ -42,7 +41,7 @@ class Found(NamedTuple):
 
 def clock_control_number() -> int:
     """A control number of the moment, for whoever keeps no count: another one each second for 31 years."""
-    return int(time.time()) % _LAST_CONTROL_NUMBER + 1
+    return int(time.time()) % LAST_CONTROL_NUMBER + 1
 
 
 def read_envelopes(paths: Iterable[str]) -> Iterator[Found]:

@@ -35,7 +35,7 @@ from worker.codec import decision_content, envelope
 from worker.inputs import Item, files_in, read_file
 from worker.pipeline import input_digest
 from worker.settings import PREFIX, Settings, SettingsError, load_settings
-from worker.x12.envelope import Written
+from worker.x12.envelope import LAST_CONTROL_NUMBER, Written
 
 CLEARED, FLAGGED, UNREADABLE = 0, 1, 2
 FAILED = 3
@@ -184,7 +184,7 @@ def _output_options(command: Callable[..., None]) -> Callable[..., None]:
         ),
         click.option(
             "--control-number",
-            type=click.IntRange(1, 999_999_999),
+            type=click.IntRange(1, LAST_CONTROL_NUMBER),
             metavar="N",
             help="ISA13 of the first interchange; else counted on with --topics, and taken from the clock with files.",
         ),

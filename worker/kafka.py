@@ -13,6 +13,9 @@ from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
 
 from worker.settings import PREFIX, Settings
 
+RECORD_BATCH_BYTES = 900_000
+"""Most bytes of a record batch. A partition's next batch waits for the answer to the last, so few and large ones; but a
+topic that was made with the brokers' defaults takes no more than a mebibyte."""
 _SIZE = "max.message.bytes"
 _ROOM = 65_536
 """What a broker calls a message is a batch of records with its headers: room for them."""

@@ -15,17 +15,13 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 
 from worker.codec import Headers
-from worker.kafka import aiokafka_config
+from worker.kafka import RECORD_BATCH_BYTES, aiokafka_config
 from worker.settings import Settings
 
 Record = tuple[bytes | None, bytes | None, Headers]
 """Key, value and headers of one record to publish."""
 Outputs = dict[tuple[str, int], list[Record]]
 """Topic and partition → records, in order."""
-
-_BATCH_BYTES = 900_000
-"""Most bytes of a record batch. A partition's next batch waits for the answer to the last, so few and large ones; but a
-topic that was made with the brokers' defaults takes no more than a mebibyte."""
 
 
 class Publisher:
@@ -42,8 +38,8 @@ class Publisher:
             client_id=f"{settings.group_id}-publisher",
             acks="all",
             enable_idempotence=True,
-            max_batch_size=_BATCH_BYTES,
-            max_request_size=settings.max_message_bytes + _BATCH_BYTES,
+            max_batch_size=RECORD_BATCH_BYTES,
+            max_request_size=settings.max_message_bytes + RECORD_BATCH_BYTES,
             compression_type=None if settings.compression == "none" else settings.compression,
             **aiokafka_config(settings),
         )

@@ -25,7 +25,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from rules import ClaimError
 from worker.codec import Headers, cloud_event_headers
 from worker.deadletter import DeadLetterFloodError, DeadLetterLimit, error_headers, x12_headers
-from worker.kafka import KafkaProblemError, confluent_config
+from worker.kafka import RECORD_BATCH_BYTES, KafkaProblemError, confluent_config
 from worker.settings import PREFIX, Settings
 from worker.x12 import Event, read_events
 
@@ -43,8 +43,6 @@ _STALLED_SECONDS = 45.0
 last spoke to it (librdkafka issues 5456 and 5511, open in 2.16). So a producer that has lost a broker is replaced for
 the next transaction, and where that comes too late the worker stops after this time."""
 _ATTEMPTS = 5
-_BATCH_BYTES = 900_000
-"""As the publisher's: a topic that was made with the brokers' defaults takes no more than a mebibyte at once."""
 _LARGEST_FETCH_BYTES = 100_000_000
 _BREATH = 10
 """Claims read between two pauses, in which the threads that decide claims get the interpreter."""
@@ -235,7 +233,7 @@ class Splitter:
                 "error_cb": self._lose,
                 "transactional.id": f"{self._group_id}-{_own_name(self._folder)}",
                 "transaction.timeout.ms": int(_TRANSACTION_TIMEOUT_SECONDS * 1000),
-                "batch.size": _BATCH_BYTES,
+                "batch.size": RECORD_BATCH_BYTES,
                 "message.max.bytes": 1_000_000_000,  # the topics' own limits hold, see worker.kafka
                 # A record that came compressed may exceed the dead-letter topic's limit where it is not.
                 "compression.type": "zstd" if settings.compression == "none" else settings.compression,

@@ -26,12 +26,6 @@ def _decisions(result: Result) -> list[Any]:
     return [json.loads(line) for line in result.stdout.splitlines()]
 
 
-@pytest.fixture(autouse=True)
-def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in Settings.model_fields:
-        monkeypatch.delenv(f"CLAIMSCRUB_{name.upper()}", raising=False)
-
-
 def test_check_prints_a_decision_per_claim_in_order(tmp_path: Path) -> None:
     """NDJSON in, one decision a line out, in the order of the input; exit code 1 when something is flagged."""
     path = tmp_path / "claims.ndjson"

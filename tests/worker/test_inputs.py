@@ -17,7 +17,6 @@ from rules.engine.examples import a_line, as_json, claim_content
 from tests.x12.writer_837 import write_837
 from worker.cli import main
 from worker.pipeline import input_digest
-from worker.settings import Settings
 
 _SAMPLES = Path(__file__).parents[1] / "x12" / "samples"
 
@@ -37,12 +36,6 @@ def _an_837(*units: str, **options: Any) -> str:
         for number, each in enumerate(units, 1)
     ]
     return write_837(contents, **options)
-
-
-@pytest.fixture(autouse=True)
-def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in Settings.model_fields:
-        monkeypatch.delenv(f"CLAIMSCRUB_{name.upper()}", raising=False)
 
 
 @pytest.fixture

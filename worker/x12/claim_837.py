@@ -172,14 +172,17 @@ class Reading:
         _put(self.content, admission_type=elements[1], admission_source=elements[2], patient_status=elements[3])
 
     def _line_number(self, _: str, __: list[str]) -> None:
+        self._begin_line()
+
+    def _begin_line(self) -> Content:
         self._line = {}
-        self.content.setdefault("lines", []).append(self._line)
+        self._add("lines", self._line)
+        return self._line
 
     def _service(self) -> Content:
         """The line that a service belongs to: a second service is a line of its own, though its LX is missing."""
         if self._line is None or "unit_of_measure" in self._line:
-            self._line = {}
-            self.content.setdefault("lines", []).append(self._line)
+            return self._begin_line()
         return self._line
 
     def _professional_service(self, _: str, elements: list[str]) -> None:
@@ -321,7 +324,7 @@ class Reading:
 
     def _other_subscriber(self, _: str, elements: list[str]) -> None:
         self._other_payer = _put({}, responsibility=elements[1], filing_indicator=elements[9])
-        self.content.setdefault("other_payers", []).append(self._other_payer)
+        self._add("other_payers", self._other_payer)
 
     def _amount(self, loop: str, elements: list[str]) -> None:
         if loop == "2320" and elements[1] == "D":

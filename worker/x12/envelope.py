@@ -14,10 +14,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from rules import ClaimError, Disposition
 from rules.engine.claim import X12Part, X12Source
+from worker.x12.errors import safe_control_number
 
 LARGEST_SET = 5_000
 """Claims in one transaction set: what the implementation guide of the 837 recommends as the most."""
-_LAST_CONTROL_NUMBER = 999_999_999
+LAST_CONTROL_NUMBER = 999_999_999
 _ISA_ID_LENGTH = 15
 _NM1_ELEMENTS = 10
 _TO_NOBODY = "missing: the claim did not come as X12"
@@ -81,13 +82,13 @@ class ControlNumbers:
     """Control numbers of interchanges, one after the other; after 999999999 comes 1."""
 
     def __init__(self, first: int) -> None:
-        if not 1 <= first <= _LAST_CONTROL_NUMBER:
-            raise ValueError(f"control number {first}: expected 1 to {_LAST_CONTROL_NUMBER}")
+        if not 1 <= first <= LAST_CONTROL_NUMBER:
+            raise ValueError(f"control number {first}: expected 1 to {LAST_CONTROL_NUMBER}")
         self.following = first
 
     def take(self) -> int:
         number = self.following
-        self.following = number % _LAST_CONTROL_NUMBER + 1
+        self.following = number % LAST_CONTROL_NUMBER + 1
         return number
 
 
@@ -266,7 +267,7 @@ def errors_of(decision: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 def file_name(kind: str, submitter: str, control_number: int, suffix: str) -> str:
     """A file's name of the submitter's id and the first control number in it."""
-    safe = re.sub(r"[^A-Za-z0-9.-]", "_", submitter.strip()).strip(".") or "unknown"
+    safe = safe_control_number(submitter).strip(".") or "unknown"
     return f"{kind}_{safe}_{control_number:09d}.{suffix}"
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
+from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO, NamedTuple
 
 from pydantic_core import to_json
@@ -12,7 +11,7 @@ from pydantic_core import to_json
 from rules import Claim, ClaimError
 from worker.x12.claim_837 import Content, Reading, claim_content
 from worker.x12.errors import X12Error
-from worker.x12.loops import End, Kind, Part, X12Claim, interchange_of, part_of, read_loops
+from worker.x12.loops import End, Fault, Kind, Part, X12Claim, lost_claim, part_of, read_loops
 from worker.x12.segments import Separators
 
 
@@ -62,7 +61,7 @@ def claim_event(claim: X12Claim) -> Event | X12Error:
     try:
         return Event(content["claim_id"], raw, Claim.from_json(raw))
     except ClaimError as error:
-        return _located(error, claim, content)
+        return _located(error, claim)
 
 
 def _decoded(content: Content) -> bytes:
@@ -84,36 +83,16 @@ def _recoded(value: Any) -> Any:
     return value
 
 
-def _located(error: ClaimError, claim: X12Claim, content: Content) -> X12Error:
+def _located(error: ClaimError, claim: X12Claim) -> X12Error:
     """A claim's own error, with the segment that it stands in."""
-    parts = [
-        None if part is None else partial(_itself, part)
-        for part in (claim.billing_provider, claim.subscriber, claim.patient, claim.claim)
-    ]
-    component = claim.transaction.interchange.separators.component
-    place = _places(claim.kind, component, parts, [error.path])[error.path]
     transaction = claim.transaction
+    above = (claim.billing_provider, claim.subscriber, claim.patient)
+    component = transaction.interchange.separators.component
+    place = _places(claim.kind, component, (claim.claim, *above), [error.path])[error.path]
     expected = "a date as CCYYMMDD" if error.problem == "not a date" else error.expected
-    return X12Error(
-        f"{error.path}: {error.problem}",
-        expected,
-        interchange=transaction.interchange.control_number,
-        group=transaction.group.control_number,
-        transaction=transaction.control_number,
-        segment=place.number,
-        segment_id=place.segment_id,
-        code="8",
-        claim_id=content["claim_id"],
-        raw=interchange_of(
-            transaction,
-            claim.number,
-            claim.header,
-            claim.billing_provider,
-            claim.subscriber,
-            claim.patient,
-            claim.claim,
-        ),
-    )
+    problem = f"{error.path}: {error.problem}"
+    fault = Fault(problem, expected, place.number, place.segment_id, "8", whole=True)
+    return lost_claim(transaction, claim.number, (claim.header, *above, claim.claim), fault)
 
 
 def places(claim: Claim, paths: Iterable[str]) -> dict[str, Place]:
@@ -126,59 +105,54 @@ def places(claim: Claim, paths: Iterable[str]) -> dict[str, Place]:
     source = claim.x12
     assert source is not None
     separators = Separators(*source["separators"])
-    parts = (source["billing_provider"], source["subscriber"], source["patient"], source["claim"])
-    read = [
-        None
-        if part is None
-        else partial(part_of, claim.claim_type, level, part["first_segment"], part["segments"], separators)
-        for level, part in zip(("2000A", "2000B", "2000C", "2300"), parts, strict=True)
-    ]
-    return _places(claim.claim_type, separators.component, read, paths)
+    parts = (
+        part and part_of(claim.claim_type, level, part["first_segment"], part["segments"], separators)
+        for level, part in (
+            ("2300", source["claim"]),
+            ("2000A", source["billing_provider"]),
+            ("2000B", source["subscriber"]),
+            ("2000C", source["patient"]),
+        )
+    )
+    return _places(claim.claim_type, separators.component, parts, paths)
 
 
-def _places(
-    kind: Kind, component: str, parts: Sequence[Callable[[], Part] | None], paths: Iterable[str]
-) -> dict[str, Place]:
+def _places(kind: Kind, component: str, parts: Iterable[Part | None], paths: Iterable[str]) -> dict[str, Place]:
     """Read the claim again, segment by segment, and see after which of them a field is there.
 
     Args:
         kind: professional or institutional.
         component: the component separator.
-        parts: billing provider, subscriber, patient and claim, each read when it is needed.
+        parts: claim, billing provider, subscriber and patient; asked for only as far as they are needed.
         paths: JSON paths.
     """
     steps = {path: _steps(path) for path in paths}
     missing = {each[:length] for each in steps.values() for length in range(1, len(each) + 1)}
     found: dict[tuple[int | str, ...], Place] = {}
     reading = Reading(kind, component)
-    billing_provider, subscriber, patient, claim = parts
-    assert claim is not None
-    first = 1
-    for make, read, at_once in (
-        (claim, reading.claim, False),
-        (billing_provider, reading.billing_provider, True),
-        (subscriber, reading.subscriber, True),
-        (patient, reading.patient, True),
-    ):
-        if make is None or not missing:
-            continue
-        part = make()
-        if make is claim:
-            first = part.first
-        for index, (loop, elements) in enumerate(part.segments):
-            content = read(part.segments[: index + 1] if at_once else [(loop, elements)])
-            for each in [each for each in missing if _is_there(content, each)]:
-                missing.discard(each)
-                found[each] = Place(loop, elements[0], part.first + index)
-    beginning = Place("2300", "CLM", first)
+    # What stands above the claim is read from its start each time: those parts are short, and keep no state.
+    readers = (
+        (reading.claim, False),
+        (reading.billing_provider, True),
+        (reading.subscriber, True),
+        (reading.patient, True),
+    )
+    beginning = None
+    for part, (read, from_start) in zip(parts, readers, strict=False):
+        if part is not None:
+            beginning = beginning or Place("2300", "CLM", part.first)
+            for index, (loop, elements) in enumerate(part.segments):
+                content = read(part.segments[0 if from_start else index : index + 1])
+                for each in [each for each in missing if _is_there(content, each)]:
+                    missing.discard(each)
+                    found[each] = Place(loop, elements[0], part.first + index)
+        if not missing:
+            break
+    assert beginning is not None
     return {
         path: next((found[each[:length]] for length in range(len(each), 0, -1) if each[:length] in found), beginning)
         for path, each in steps.items()
     }
-
-
-def _itself(part: Part) -> Part:
-    return part
 
 
 _STEP = re.compile(r"\[(\d+)\]|([^.\[\]]+)")

@@ -54,6 +54,14 @@ class Group(NamedTuple):
         return self.elements[6].strip()
 
 
+_NO_GROUP = Group(("",) * 9, "")
+
+
+def _no_interchange(separators: Separators) -> Interchange:
+    """What stands for the ISA of a lone transaction set."""
+    return Interchange(separators, ("",) * 17, "")
+
+
 class TransactionSet(NamedTuple):
     """An ST with the envelopes around it.
 
@@ -88,6 +96,10 @@ class Part:
         self.content: dict[str, object] | None = None
 
 
+Parts = tuple[Part, Part | None, Part | None, Part | None, Part]
+"""Header, billing provider, subscriber, patient and claim."""
+
+
 class X12Claim(NamedTuple):
     """One claim in segments.
 
@@ -111,13 +123,26 @@ class End(NamedTuple):
     Attributes:
         transaction: the set; None where a group or an interchange ends.
         group: the group; None where an interchange ends.
-        contained: claims of the set, sets of the group, or groups of the interchange.
     """
 
     interchange: Interchange
     group: Group | None
     transaction: TransactionSet | None
-    contained: int
+
+
+class Fault(NamedTuple):
+    """Why a claim can't be read, and in which segment one sees it.
+
+    Attributes:
+        whole: all segments of the claim are there, and it is sure whose it is.
+    """
+
+    problem: str
+    expected: str
+    number: int
+    segment_id: str
+    code: str
+    whole: bool
 
 
 _VERSIONS: dict[str, Kind] = {"005010X222": "professional", "005010X223": "institutional"}
@@ -215,8 +240,8 @@ class _Walker:
         self._claim: Part | None = None
         self._kind: Kind | None = None
         self._levels: dict[str, str] = {}  # level → HL01 of the one we are in
-        self._broken: _Fault | None = None  # the claim we are in can't be read
-        self._broken_levels: dict[str, _Fault] = {}  # level → why no claim under the one we are in can be read
+        self._broken: Fault | None = None  # the claim we are in can't be read
+        self._broken_levels: dict[str, Fault] = {}  # level → why no claim under the one we are in can be read
         self._told: set[str] = set()  # levels whose fault a claim was reported with
         self._trimmed = False  # not all of what we are in was kept
         self._part = self._nowhere
@@ -224,8 +249,7 @@ class _Walker:
 
     def resume(self, kind: Kind, level: str, first: int) -> None:
         """Stand before the first segment of a level."""
-        interchange = Interchange(self._separators, ("",) * 17, "")
-        self._transaction = TransactionSet(interchange, Group(("",) * 9, ""), "", "", kind, "")
+        self._transaction = TransactionSet(_no_interchange(self._separators), _NO_GROUP, "", "", kind, "")
         self._billing = self._subscriber = self._nowhere
         self._number = first - 1
         self._part = Part(first)
@@ -306,10 +330,9 @@ class _Walker:
     def _misplaced(self, problem: str, segment_id: str) -> None:
         """An HL is missing: neither the claim it stands in nor those that follow are surely of the patient."""
         expected = "an HL before each billing provider, subscriber and dependent"
-        self._break(problem, expected, segment_id, "7")
-        claim, self._claim = self._claim, None
-        self._break(problem, expected, segment_id, "7")
-        self._claim = claim
+        fault = Fault(problem, expected, self._number, segment_id, "7", whole=False)
+        self._break_claim(fault)
+        self._break_level(fault)
 
     def _bound(self) -> None:
         """Keep no more of anything than a claim may have."""
@@ -383,8 +406,8 @@ class _Walker:
 
     def _begin_set(self, elements: list[str], text: str) -> Iterator[X12Claim | End | X12Error]:
         yield from self._close_set("ST")
-        interchange = self._interchange or Interchange(self._separators, ("",) * 17, "")
-        group = self._group or Group(("",) * 9, "")
+        interchange = self._interchange or _no_interchange(self._separators)
+        group = self._group or _NO_GROUP
         _, transaction_type, control_number, version = (*elements, *_PAD)[:4]
         version = version or group.elements[8]
         kind = _VERSIONS.get(version[:10])
@@ -466,12 +489,18 @@ class _Walker:
 
     def _break(self, problem: str, expected: str, segment_id: str, code: str, *, whole: bool = False) -> None:
         """The claim, or where no claim has begun, every claim under the level we are in, can't be read."""
-        fault = _Fault(problem, expected, self._number, segment_id, code, whole)
+        fault = Fault(problem, expected, self._number, segment_id, code, whole)
         if self._claim is None:
-            level = max(self._levels, default="")
-            self._broken_levels.setdefault(level, fault)
-        elif self._broken is None:
+            self._break_level(fault)
+        else:
+            self._break_claim(fault)
+
+    def _break_claim(self, fault: Fault) -> None:
+        if self._claim is not None and self._broken is None:
             self._broken = fault
+
+    def _break_level(self, fault: Fault) -> None:
+        self._broken_levels.setdefault(max(self._levels, default=""), fault)
 
     def _end_claim(self, cut_off: str = "") -> Iterator[X12Claim | X12Error]:
         claim = self._claim
@@ -490,18 +519,12 @@ class _Walker:
             parts = (self._header, billing, subscriber, self._patient, claim)
             yield X12Claim(transaction, kind, self._claims, *parts)
         elif broken is not None:
-            lost = (self._header, billing, subscriber, self._patient, claim)
-            yield X12Error(
-                broken.problem,
-                broken.expected,
-                interchange=transaction.interchange.control_number,
-                group=transaction.group.control_number,
-                transaction=transaction.control_number,
-                segment=broken.number,
-                segment_id=broken.segment_id,
-                code=broken.code,
-                claim_id=claim_id(transaction, self._claims, claim),
-                raw=interchange_of(transaction, self._claims, *lost) if broken.whole and not self._trimmed else b"",
+            whole = broken.whole and not self._trimmed
+            yield lost_claim(
+                transaction,
+                self._claims,
+                (self._header, billing, subscriber, self._patient, claim),
+                broken._replace(whole=whole),
             )
 
     # ---- ends
@@ -512,18 +535,15 @@ class _Walker:
             yield self._error("SE without an ST before it", "ST … SE", segment=False, code="2")
             return
         yield from self._end_claim()
-        for level in list(self._broken_levels):
-            yield from self._leave_level(level)
-        _, count, control_number = (*elements, *_PAD)[:3]
-        if count.strip().lstrip("0") != str(self._number):
+        yield from self._leave_levels()
+        if not _counts(elements, self._number):
             counted = f"SE01 does not count the segments: there are {self._number}"
             yield self._error(counted, "their number, ST and SE included", segment_id="SE", element=1, code="4")
-        if control_number.strip() != transaction.control_number.strip():
+        if not _closes(elements, transaction.control_number):
             yield self._error(
                 "SE02 is not the control number of the ST", "ST02 again", segment_id="SE", element=2, code="3"
             )
-        yield End(transaction.interchange, transaction.group, transaction, self._claims)
-        self._leave_set()
+        yield from self._leave_set(transaction)
 
     def _close_set(self, before: str) -> Iterator[X12Claim | End | X12Error]:
         """End a transaction set that has no SE."""
@@ -532,13 +552,16 @@ class _Walker:
             return
         where = f"before {before}" if before else "at the end of the input"
         yield from self._end_claim(f"cut off {where}")
+        yield from self._leave_levels()
+        yield self._error(f"transaction set without its SE {where}", "SE", code="2")
+        yield from self._leave_set(transaction)
+
+    def _leave_levels(self) -> Iterator[X12Error]:
         for level in list(self._broken_levels):
             yield from self._leave_level(level)
-        yield self._error(f"transaction set without its SE {where}", "SE", code="2")
-        yield End(transaction.interchange, transaction.group, transaction, self._claims)
-        self._leave_set()
 
-    def _leave_set(self) -> None:
+    def _leave_set(self, transaction: TransactionSet) -> Iterator[End]:
+        yield End(transaction.interchange, transaction.group, transaction)
         self._transaction = None
         self._skipping = False
         self._reset_set()
@@ -550,15 +573,14 @@ class _Walker:
         if group is None:
             yield self._error("GE without a GS before it", "GS … GE", segment=False)
             return
-        _, count, control_number = (*elements, *_PAD)[:3]
-        if count.strip().lstrip("0") != str(self._sets or ""):
+        if not _counts(elements, self._sets):
             yield self._error(
                 f"GE01 does not count the transaction sets: there are {self._sets}",
                 "their number",
                 segment=False,
                 code="5",
             )
-        if control_number.strip() != group.control_number.strip():
+        if not _closes(elements, group.control_number):
             yield self._error("GE02 is not the control number of the GS", "GS06 again", segment=False, code="4")
         yield from self._leave_group()
 
@@ -570,8 +592,7 @@ class _Walker:
 
     def _leave_group(self) -> Iterator[End]:
         assert self._group is not None
-        interchange = self._interchange or Interchange(self._separators, ("",) * 17, "")
-        yield End(interchange, self._group, None, self._sets)
+        yield End(self._interchange or _no_interchange(self._separators), self._group, None)
         self._group = None
 
     def _end_interchange(self, elements: list[str]) -> Iterator[X12Claim | End | X12Error]:
@@ -581,13 +602,12 @@ class _Walker:
         if interchange is None:
             yield self._error("IEA without an ISA before it", "ISA … IEA", segment=False)
             return
-        _, count, control_number = (*elements, *_PAD)[:3]
-        if count.strip().lstrip("0") != str(self._groups or ""):
+        if not _counts(elements, self._groups):
             said = f"IEA01 does not count the functional groups: there are {self._groups}"
             yield self._error(said, "their number", segment=False, code="021")
-        if control_number.strip() != interchange.control_number.strip():
+        if not _closes(elements, interchange.control_number):
             yield self._error("IEA02 is not the control number of the ISA", "ISA13 again", segment=False, code="001")
-        yield End(interchange, None, None, self._groups)
+        yield End(interchange, None, None)
         self._interchange = None
 
     def close(self) -> Iterator[X12Claim | End | X12Error]:
@@ -596,7 +616,7 @@ class _Walker:
         yield from self._close_group("")
         if self._interchange is not None:
             yield self._error("interchange without its IEA", "IEA", segment=False, code="023")
-            yield End(self._interchange, None, None, self._groups)
+            yield End(self._interchange, None, None)
             self._interchange = None
 
     def _error(
@@ -623,21 +643,6 @@ class _Walker:
         )
 
 
-class _Fault(NamedTuple):
-    """Why a claim can't be read, and in which segment one sees it.
-
-    Attributes:
-        whole: all segments of the claim are there, and it is sure whose it is.
-    """
-
-    problem: str
-    expected: str
-    number: int
-    segment_id: str
-    code: str
-    whole: bool
-
-
 _PAD = ("",) * 17
 _FEW = 1_000
 _LONGEST_ID = 3
@@ -657,6 +662,22 @@ def claim_id(transaction: TransactionSet, number: int, claim: Part) -> str:
     return "-".join([*map(_in_ids, parts), _in_ids(transaction.control_number), str(number)])
 
 
+def lost_claim(transaction: TransactionSet, number: int, parts: Parts, fault: Fault) -> X12Error:
+    """The error that stands in the place of a claim."""
+    return X12Error(
+        fault.problem,
+        fault.expected,
+        interchange=transaction.interchange.control_number,
+        group=transaction.group.control_number,
+        transaction=transaction.control_number,
+        segment=fault.number,
+        segment_id=fault.segment_id,
+        code=fault.code,
+        claim_id=claim_id(transaction, number, parts[-1]),
+        raw=_interchange_of(transaction, number, parts) if fault.whole else b"",
+    )
+
+
 _in_ids = lru_cache(maxsize=1_024)(safe_control_number)
 
 
@@ -669,19 +690,12 @@ def part_of(kind: Kind, level: str, first: int, text: str, separators: Separator
     return walker.part
 
 
-def interchange_of(  # noqa: PLR0917  (the parts in their order)
-    transaction: TransactionSet,
-    number: int,
-    header: Part,
-    billing_provider: Part | None,
-    subscriber: Part | None,
-    patient: Part | None,
-    claim: Part,
-) -> bytes:
+def _interchange_of(transaction: TransactionSet, number: int, parts: Parts) -> bytes:
     """One claim as an interchange of its own, its segments and the beginnings of its envelopes unchanged.
 
     Only ST02 is another, so that what is read of it again has an id of its own. A lone transaction set stays one.
     """
+    header, billing_provider, subscriber, patient, claim = parts
     separators, group = transaction.interchange.separators, transaction.group
     element = separators.element
     control_number = f"{transaction.control_number}C{number}"
@@ -707,6 +721,16 @@ def interchange_of(  # noqa: PLR0917  (the parts in their order)
     if separators_of(text) != separators:
         return b""  # a lone set whose separators another claim has shown: alone it would be read otherwise
     return text.encode("latin-1")
+
+
+def _counts(trailer: list[str], number: int) -> bool:
+    """Whether a trailer counts as many."""
+    return (*trailer, "")[1].strip().lstrip("0") == str(number or "")
+
+
+def _closes(trailer: list[str], control_number: str) -> bool:
+    """Whether a trailer has the control number of its header."""
+    return (*trailer, "", "")[2].strip() == control_number.strip()
 
 
 def _is_id(text: str) -> bool:
