@@ -257,6 +257,44 @@ class CaseFacts(_Part):
     replacement: bool | None = None
 
 
+class EligibilityAnswer(_Part):
+    """What the payer answered about the member's cover (a 271), as the sender has it on file."""
+
+    payer_key: Code = Field("", description="Payer that answered; the claim's if blank.")
+    member_number: Code = Field("", description="Member asked about; the claim's if blank.")
+    from_date: IsoDate | None = Field(
+        None, description="First day the answer speaks of; without a beginning if absent."
+    )
+    through_date: IsoDate | None = Field(None, description="Last day the answer speaks of; without an end if absent.")
+    active: bool | None = Field(None, description="Whether cover is active on those days.")
+    managed_medicare_plan: Text = Field("", description="Medicare Advantage plan the member is enrolled in.")
+
+
+class StoredAuthorization(_Part):
+    """A prior authorization as the sender's records hold it. What is blank was not recorded and contradicts nothing."""
+
+    number: Code = Field("", description="Authorization or tracking number, as in REF G1.")
+    payer_key: Code = ""
+    member_number: Code = ""
+    provider_npi: Code = Field("", description="Rendering or billing provider it was given to.")
+    facility_npi: Code = ""
+    procedure_codes: tuple[Code, ...] = ()
+    places_of_service: tuple[Code, ...] = Field((), description="Sites it names; 013x for a hospital bill.")
+    units: Amount | None = Field(None, description="Units approved, all codes together.")
+    from_date: IsoDate | None = None
+    through_date: IsoDate | None = None
+    decision_date: IsoDate | None = Field(None, description="Date of the payer's decision.")
+
+
+class ProviderRecord(_Part):
+    """What a provider registry says of an NPI, as the sender has it on file."""
+
+    npi: Code = ""
+    name: Text = Field("", description="Organization name, or last name of a person.")
+    entity_type: Literal["", "person", "organization"] = ""
+    deactivated_date: IsoDate | None = None
+
+
 class ServiceLine(_Part):
     """One service line (loop 2400)."""
 
@@ -340,6 +378,7 @@ class Claim(_Part):
         description="Id of the claim event, chosen by the sender; printable ASCII without blanks, no PHI."
     )
     claim_type: Literal["professional", "institutional"]
+    submitter_id: Code = Field("", description="Identifier of the submitter, loop 1000A NM109.")
     received_date: IsoDate | None = Field(None, description="Date of receipt; the record's timestamp if absent.")
     payer: Payer = Payer()
     patient_control_number: Text = Field("", description="Patient control number, CLM01.")
@@ -383,6 +422,9 @@ class Claim(_Part):
     other_payers: tuple[OtherPayer, ...] = ()
     practice: Practice = Practice()
     case_facts: CaseFacts = CaseFacts()
+    eligibility: tuple[EligibilityAnswer, ...] = Field((), description="Eligibility answers on file for the member.")
+    authorizations: tuple[StoredAuthorization, ...] = Field((), description="Authorizations on file for the claim.")
+    provider_records: tuple[ProviderRecord, ...] = Field((), description="Registry records of the claim's providers.")
     lines: tuple[ServiceLine, ...] = Field((), max_length=999)
     x12: X12Source | None = Field(None, description="Where the claim stood in X12; for a claim that came as an 837.")
 

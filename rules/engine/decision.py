@@ -36,6 +36,8 @@ class Flag:
         field: the field concerned as a path in the claim: `billing_provider.npi`, `lines[].units`, `diagnoses[2].code`.
         remedy: what to do, when it depends on the case.
         severity, category: where they depend on the case.
+        modifiers: the modifiers the finding is about, if it is about some: an error of the CMS base layer silences the
+            warning of another family about the same modifiers of the same line.
         carc, rarc, status_code, entity: where the category's first is not the likeliest; blank for none.
     """
 
@@ -45,6 +47,7 @@ class Flag:
     remedy: str | None = None
     severity: Severity | None = None
     category: str | None = None
+    modifiers: tuple[str, ...] = ()
     carc: str | None = None
     rarc: str | None = None
     status_code: str | None = None

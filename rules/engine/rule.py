@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from types import MappingProxyType
-from typing import Final, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 from rules.engine.claim import Claim
 from rules.engine.decision import Answer, Severity
 
 Scope = Literal["line", "group", "claim", "history"]
 Status = Literal["preview", "active", "retired"]
+Requirement = Literal["eligibility", "provider_records"]
 BaseLayer = Literal["ptp", "aoc", "mue", "global", "mpfs"]
 Check = Callable[..., Answer]
+Concerns = Callable[[frozenset[str], frozenset[str], Mapping[str, Any]], bool]
 CheckT = TypeVar("CheckT", bound=Check)
 
 FAMILIES: Final[Mapping[str, str]] = MappingProxyType(
@@ -43,6 +45,7 @@ PARAMETERS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "history": ("claim", "history", "policy"),
     }
 )
+_CONCERNS = ("codes", "modifiers", "policy")
 # A name states the defect and reads after "this claim has"; advice belongs in the remedy.
 _ADVICE = re.compile(r"^(check|must|require|avoid|use|do|ensure|fix)-")
 
@@ -67,6 +70,7 @@ class Rule:
     field: str
     scope: Scope
     procedures: frozenset[str] | None
+    concerns: Concerns | None
     payers: frozenset[str] | None
     claim_types: frozenset[str]
     base_layer: BaseLayer | None
@@ -76,6 +80,7 @@ class Rule:
     yields_to: frozenset[str]
     on_void: bool
     status: Status
+    requires: Requirement | None
     clean: tuple[Claim, ...]
     flagged: tuple[Claim, ...]
     check: Check
@@ -106,6 +111,7 @@ def rule(
     flagged: Iterable[Claim],
     scope: Scope = "line",
     procedures: Iterable[str] | None = None,
+    concerns: Concerns | None = None,
     payers: Iterable[str] | None = None,
     claim_types: Iterable[str] = ("professional", "institutional"),
     base_layer: BaseLayer | None = None,
@@ -115,6 +121,7 @@ def rule(
     yields_to: Iterable[str] = (),
     on_void: bool = False,
     status: Status = "active",
+    requires: Requirement | None = None,
 ) -> Callable[[CheckT], CheckT]:
     """Register a check as a rule.
 
@@ -130,6 +137,9 @@ def rule(
         scope: what the check is called with: `line` (claim, line, policy); `group` (claim, group, policy), the lines of
             one provider and date; `claim` (claim, policy); `history` (claim, history, policy).
         procedures: codes that call for the rule, on the line or anywhere on the claim; None for every claim.
+        concerns: (codes, modifiers, policy) → False where the check can find nothing on a claim with these procedure
+            codes (of a line rule: on a line with this one code) and no other modifiers than these. It is asked once for
+            each combination, so that most claims never meet the check; it may only leave out what is surely clean.
         claim_types: professional, institutional, or both.
         payers: payer keys, those that extend them included; None for every payer.
         base_layer: the part of the CMS base layer the rule applies; silent for a payer known not to follow it.
@@ -139,6 +149,7 @@ def rule(
         yields_to: ids of more special rules: where one of them has a finding on the same line, this one is silent.
         on_void: whether the rule also judges a void (frequency 8).
         status: preview findings never flag a claim.
+        requires: a field of the claim without which the rule cannot tell, and is published as not evaluated.
 
     Raises:
         RuleDefinitionError: metadata are missing or contradict the file's name, or the id is taken.
@@ -163,6 +174,7 @@ def rule(
             field=field,
             scope=scope,
             procedures=None if procedures is None else frozenset(procedures),
+            concerns=concerns,
             payers=None if payers is None else frozenset(payers),
             claim_types=frozenset(claim_types),
             base_layer=base_layer,
@@ -172,6 +184,7 @@ def rule(
             yields_to=frozenset(yields_to),
             on_void=on_void,
             status=status,
+            requires=requires,
             clean=tuple(clean),
             flagged=tuple(flagged),
             check=check,
@@ -199,8 +212,16 @@ def _validate(made: Rule) -> None:
         refuse("no citation, no rule")
     if not (made.clean and made.flagged):
         refuse("at least one clean and one flagged example are needed")
-    parameters = tuple(inspect.signature(made.check).parameters)
-    if parameters != PARAMETERS[made.scope]:
-        refuse(f"a {made.scope} check takes {PARAMETERS[made.scope]}, not {parameters}")
+    for problem in _wrong_signatures(made):
+        refuse(problem)
     if made.terminated is not None and made.terminated <= made.effective:
         refuse("terminated must come after effective")
+
+
+def _wrong_signatures(made: Rule) -> Iterator[str]:
+    for kind, function, expected in (
+        (f"{made.scope} check", made.check, PARAMETERS[made.scope]),
+        ("concerns", made.concerns, _CONCERNS),
+    ):
+        if function is not None and (parameters := tuple(inspect.signature(function).parameters)) != expected:
+            yield f"a {kind} takes {expected}, not {parameters}"
