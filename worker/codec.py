@@ -41,6 +41,8 @@ def decision_content(decision: Decision, claim: Claim, input_digest: str) -> dic
         "received_date": decision.received_date,
         "findings": [_finding_content(finding, where.get(finding.path)) for finding in findings],
         "not_evaluated": [_unevaluated_content(each) for each in decision.not_evaluated],
+        "contract": decision.contract,
+        "silenced": [each._asdict() for each in decision.silenced],
         "rule_set": {"version": decision.rule_set_version, "digest": decision.rule_set_digest},
         "input_digest": input_digest,
     }
@@ -111,6 +113,7 @@ def _finding_content(finding: Finding, place: Place | None) -> dict[str, Any]:
         ],
         "effective_from": finding.effective_from,
         "effective_to": finding.effective_to,
+        "change": None if finding.change is None else finding.change._asdict(),
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, FilePath, SecretStr, ValidationError, model_validator
+from pydantic import DirectoryPath, Field, FilePath, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "CLAIMSCRUB_"
@@ -47,6 +47,13 @@ class Settings(BaseSettings):
     ssl_certificate_file: FilePath | None = Field(None, description="Client certificate (PEM).")
     ssl_key_file: FilePath | None = Field(None, description="Client key (PEM).")
     ssl_key_password: SecretStr = Field(SecretStr(""), description="Password of the client key.")
+
+    contracts_folder: DirectoryPath | None = Field(
+        None, description="Folder of contract overlays, one YAML file for each biller."
+    )
+    reference_folder: DirectoryPath | None = Field(
+        None, description="Folder of own reference data, laid over the packaged: see claimscrub reference import."
+    )
 
     max_claim_bytes: int = Field(1_048_576, ge=1_024, description="Largest claim event; a larger one is a dead letter.")
     max_message_bytes: int = Field(

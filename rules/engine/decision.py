@@ -99,6 +99,19 @@ class FailureCategory:
     entities: tuple[str, ...]
 
 
+class Change(NamedTuple):
+    """A severity that is not the rule's own.
+
+    Attributes:
+        severity: what it would have been.
+        by: payer key, or the name of the contract.
+    """
+
+    severity: Severity
+    by: str
+    why: str
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One defect of one claim.
@@ -110,6 +123,7 @@ class Finding:
         carc, rarc, group: the likely denial, before adjudication; never a statement of the payer.
         status: category, status and entity of STC01 on a 277CA, joined by colons.
         effective_from, effective_to: dates of service for which the rule and the values it used hold.
+        change: who changed the severity, and why; None where it is the rule's own.
     """
 
     rule_id: str
@@ -131,6 +145,7 @@ class Finding:
     citations: tuple[Citation, ...]
     effective_from: date | None
     effective_to: date | None
+    change: Change | None
 
 
 class Unevaluated(NamedTuple):
@@ -142,6 +157,23 @@ class Unevaluated(NamedTuple):
     reason: str
 
 
+class Silenced(NamedTuple):
+    """A finding that was put aside, and by whom.
+
+    Attributes:
+        severity: what it would have been.
+        by: payer key, or the name of the contract.
+    """
+
+    rule_id: str
+    name: str
+    line: int | None
+    severity: Severity
+    message: str
+    by: str
+    why: str
+
+
 class Decision(NamedTuple):
     """The answer to one claim: a pure function of the claim, its member's history and the rule set.
 
@@ -149,6 +181,8 @@ class Decision(NamedTuple):
         payer: key of the payer profile that was applied.
         findings: ordered by line, then rule id; claim-wide ones first.
         not_evaluated: what could not be told, in the same order.
+        contract: name of the contract overlay that was applied; blank for none.
+        silenced: findings that a payer's profile or the contract put aside, in the same order.
         rule_set_version, rule_set_digest: the rule set that decided.
     """
 
@@ -158,5 +192,7 @@ class Decision(NamedTuple):
     received_date: date | None
     findings: tuple[Finding, ...]
     not_evaluated: tuple[Unevaluated, ...]
+    contract: str
+    silenced: tuple[Silenced, ...]
     rule_set_version: str
     rule_set_digest: str

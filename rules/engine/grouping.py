@@ -35,35 +35,28 @@ class LineGroup(NamedTuple):
 
 def line_groups(claim: Claim) -> list[LineGroup]:
     """The groups of a claim's lines; a line without a date is in none."""
-    lines = claim.lines
-    if _is_one_group(lines):
-        return [_group(lines)]
     by_date: dict[date, list[ServiceLine]] = {}
-    for line in lines:
-        if line.service_date is not None:
-            by_date.setdefault(line.service_date, []).append(line)
-    if not claim.is_professional:
-        return [_group(members) for members in by_date.values()]
-    return [_group(members) for same_day in by_date.values() for members in _by_provider(claim, same_day)]
+    are_alike = True  # nothing tells the lines' providers apart, as on most claims
+    for line in claim.lines:
+        service_date = line.service_date
+        if service_date is None:
+            continue
+        members = by_date.get(service_date)
+        if members is None:
+            by_date[service_date] = [line]
+        else:
+            members.append(line)
+        if line.rendering_provider is not None or (
+            line.modifiers and not ASSISTANT_MODIFIERS.isdisjoint(line.modifiers)
+        ):
+            are_alike = False
+    if are_alike or not claim.is_professional:
+        return [_group(members, day) for day, members in by_date.items()]
+    return [_group(members, day) for day, same_day in by_date.items() for members in _by_provider(claim, same_day)]
 
 
-def _group(lines: Sequence[ServiceLine]) -> LineGroup:
-    service_date = lines[0].service_date
-    assert service_date is not None
+def _group(lines: Sequence[ServiceLine], service_date: date) -> LineGroup:
     return LineGroup(service_date, lines, frozenset([line.procedure_code for line in lines]), {})
-
-
-def _is_one_group(lines: Sequence[ServiceLine]) -> bool:
-    """Whether all lines are of one day and nothing tells their providers apart, as on most claims."""
-    if not lines or lines[0].service_date is None:
-        return False
-    service_date = lines[0].service_date
-    for line in lines:
-        if line.service_date != service_date or line.rendering_provider is not None:
-            return False
-        if line.modifiers and not ASSISTANT_MODIFIERS.isdisjoint(line.modifiers):
-            return False
-    return True
 
 
 def _by_provider(claim: Claim, lines: Sequence[ServiceLine]) -> list[list[ServiceLine]]:

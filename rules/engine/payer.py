@@ -34,12 +34,19 @@ _KEYS = {"name", "line", "extends", "adoption", "rules", "policy"}
 
 @dataclass(frozen=True, slots=True)
 class RuleChange:
-    """What a payer changes about a rule, on the record."""
+    """What a payer, or a biller's contract with it, changes about a rule, on the record.
+
+    Attributes:
+        silent: the rule's findings are put aside; the decision names them and the reason.
+        citation: key of the source; blank for a contract, which is its own.
+        by: payer key, or the name of the contract.
+    """
 
     silent: bool
     severity: Severity | None
     why: str
-    citation: str
+    citation: str = ""
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +56,7 @@ class PayerProfile:
     Attributes:
         ancestors: the payer's key and those it extends, nearest first.
         adoption: base layer (ptp, aoc, mue, global, mpfs) → own, confirmed, assumed, contract or off.
+        refusals: base layer → why a contract has it off.
     """
 
     key: str
@@ -58,6 +66,7 @@ class PayerProfile:
     adoption: Mapping[str, str]
     rules: Mapping[str, RuleChange] = field(default_factory=dict)
     policies: Mapping[str, Policy] = field(default_factory=dict)
+    refusals: Mapping[str, RuleChange] = field(default_factory=dict)
 
 
 def load_profiles(folder: Path) -> dict[str, PayerProfile]:
@@ -115,7 +124,7 @@ def _profile(key: str, entry: Mapping[str, Any], path: Path, parent: PayerProfil
 def _change(key: str, rule_id: str, entry: Any, path: Path) -> RuleChange:
     try:
         severity = Severity(entry["severity"]) if "severity" in entry else None
-        return RuleChange(bool(entry.get("silent", False)), severity, entry["why"], entry["citation"])
+        return RuleChange(bool(entry.get("silent", False)), severity, entry["why"], entry["citation"], key)
     except (KeyError, TypeError, ValueError):
         raise ReferenceDataError(
             f"{path.name}: {key}: {rule_id}: expected silent: true or severity, with why and citation"

@@ -149,7 +149,8 @@ def rule(
         yields_to: ids of more special rules: where one of them has a finding on the same line, this one is silent.
         on_void: whether the rule also judges a void (frequency 8).
         status: preview findings never flag a claim.
-        requires: a field of the claim without which the rule cannot tell, and is published as not evaluated.
+        requires: a field of the claim without which a rule of the scope claim cannot tell, and is published as not
+            evaluated.
 
     Raises:
         RuleDefinitionError: metadata are missing or contradict the file's name, or the id is taken.
@@ -197,31 +198,33 @@ def rule(
 
 
 def _validate(made: Rule) -> None:
-    def refuse(problem: str) -> None:
+    for problem in (*_wrong_names(made), *_wrong_metadata(made)):
         raise RuleDefinitionError(f"{made.family}/{made.id.lower()}_{made.name.replace('-', '_')}.py: {problem}")
 
+
+def _wrong_names(made: Rule) -> Iterator[str]:
     if not re.fullmatch(r"[A-Z]{3}\d{3}", made.id) or FAMILIES.get(made.id[:3]) != made.family:
-        refuse(f"the file must be <id>_<name>.py in its family's folder; families are {dict(FAMILIES)}")
+        yield f"the file must be <id>_<name>.py in its family's folder; families are {dict(FAMILIES)}"
     if not made.name or _ADVICE.match(made.name):
-        refuse("the name must state the defect, not advise")
+        yield "the name must state the defect, not advise"
     if made.id in _registry:
-        refuse(f"the id {made.id} is taken by {_registry[made.id].name}")
+        yield f"the id {made.id} is taken by {_registry[made.id].name}"
+
+
+def _wrong_metadata(made: Rule) -> Iterator[str]:
     if not made.documentation:
-        refuse("the module needs a docstring whose first sentence says what is flagged")
+        yield "the module needs a docstring whose first sentence says what is flagged"
     if not made.citations:
-        refuse("no citation, no rule")
+        yield "no citation, no rule"
     if not (made.clean and made.flagged):
-        refuse("at least one clean and one flagged example are needed")
-    for problem in _wrong_signatures(made):
-        refuse(problem)
-    if made.terminated is not None and made.terminated <= made.effective:
-        refuse("terminated must come after effective")
-
-
-def _wrong_signatures(made: Rule) -> Iterator[str]:
+        yield "at least one clean and one flagged example are needed"
     for kind, function, expected in (
         (f"{made.scope} check", made.check, PARAMETERS[made.scope]),
         ("concerns", made.concerns, _CONCERNS),
     ):
         if function is not None and (parameters := tuple(inspect.signature(function).parameters)) != expected:
             yield f"a {kind} takes {expected}, not {parameters}"
+    if made.requires is not None and made.scope != "claim":
+        yield "requires goes with the scope claim"
+    if made.terminated is not None and made.terminated <= made.effective:
+        yield "terminated must come after effective"

@@ -1,140 +1,64 @@
 """The rule set: everything that exists, compiled into packs of what runs for one payer at one time.
 
 Every date on which a rule, a value or a payer profile changes cuts time into *epochs*. Within one epoch nothing
-changes, so for each (payer, claim type, epoch) the rules that apply are resolved once, with their values, severity and
-wording, into a `RulePack`; judging a claim is then a few dictionary look-ups and the checks themselves.
+changes, so what applies is compiled once for each payer, contract overlay, claim type and epoch (`pack.py`); judging a
+claim is then a few dictionary look-ups and the checks themselves.
 """
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import importlib
 import pkgutil
 import re
 import traceback
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import rules
 from rules.engine.claim import Claim, ServiceLine
+from rules.engine.contract import Contracts, load_contracts
 from rules.engine.decision import (
-    Citation,
+    Change,
     Decision,
     Disposition,
-    FailureCategory,
     Finding,
     Flag,
     NotEvaluated,
     Severity,
+    Silenced,
     Unevaluated,
 )
 from rules.engine.grouping import line_groups
 from rules.engine.history import NO_HISTORY, History
+from rules.engine.pack import CompiledRule, PlanKey, RulePack, compile_rule
 from rules.engine.payer import RECOGNITION_FILE, ROOT, PayerProfile, load_profiles
-from rules.engine.policy import DatedValue, Policy, ReferenceDataError, load_policies, read_yaml
+from rules.engine.policy import Policy, ReferenceDataError
 from rules.engine.recognition import Recognition, load_recognition
-from rules.engine.rule import FAMILIES, Check, Rule, registered_rules
-
-PACKAGE = Path(rules.__file__).parent
-
-
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """The facts: sources, dated values, failure categories, and where a field stands in the 837."""
-
-    citations: Mapping[str, Citation]
-    policies: Mapping[str, Policy]
-    categories: Mapping[str, FailureCategory]
-    locations: Mapping[str, Mapping[str, str]]
-
-    @classmethod
-    def load(cls, folder: Path = PACKAGE / "reference") -> Self:
-        """Read `rules/reference/`.
-
-        Raises:
-            ReferenceDataError: a file is wrong; the message names it and what is expected.
-        """
-        citations = {key: Citation(key=key, **entry) for key, entry in read_yaml(folder / "citations.yaml").items()}
-        policies: dict[str, Policy] = {}
-        for path in sorted(folder.glob("*/*.yaml")):
-            if path.parent.name != "x12":
-                for policy in load_policies(path, path.stem):
-                    if policy.name in policies:
-                        raise ReferenceDataError(f"{path}: {policy.name} stands in another file too")
-                    policies[policy.name] = policy
-        with (folder / "x12" / "failure_categories.csv").open(encoding="utf-8", newline="") as file:
-            categories = {row["category"]: _failure_category(row) for row in csv.DictReader(file)}
-        return cls(citations, policies, categories, read_yaml(folder / "x12" / "field_locations.yaml"))
+from rules.engine.reference import PACKAGE, Reference
+from rules.engine.rule import FAMILIES, Check, Rule, RuleDefinitionError, registered_rules
 
 
-def _failure_category(row: Mapping[str, str]) -> FailureCategory:
-    return FailureCategory(
-        key=row["category"],
-        meaning=row["own_meaning"],
-        carc=row["carc"],
-        alternative_carc=_alternatives(row["alt_carc"]),
-        rarc=_alternatives(row["rarc"]),
-        group=row["group"],
-        status_category=row["csc_category"],
-        status_codes=_alternatives(row["csc_status"]),
-        entities=_alternatives(row["entity"]),
-    )
+class _Kind(NamedTuple):
+    """What decides which rules apply, besides the date."""
+
+    payer: str
+    contract: str
+    claim_type: str
+    void: bool
+    thorough: bool
+    guarded: bool
 
 
-def _first(codes: tuple[str, ...]) -> str:
-    return codes[0] if codes else ""
-
-
-def _alternatives(cell: str) -> tuple[str, ...]:
-    return tuple(part for part in cell.split(";") if part)
-
-
-@dataclass(frozen=True, slots=True)
-class CompiledRule:
-    """A rule as it runs for one payer in one epoch.
-
-    Attributes:
-        policy: name → value, resolved.
-        severity: after the payer's change and the confidence of the values.
-        fixed: the payer set the severity, so a check's own choice does not count.
-        capped: a value is not confirmed, so nothing above a warning comes out.
-        basis: what the message adds: the date of the data set and the payer's adoption word.
-    """
-
-    rule: Rule
-    check: Check
-    procedures: frozenset[str] | None
-    policy: Mapping[str, Any]
-    severity: Severity
-    fixed: bool
-    capped: bool
-    basis: str
-    citations: tuple[Citation, ...]
-    effective_from: date | None
-    effective_to: date | None
-
-
-@dataclass(frozen=True, slots=True)
-class RulePack:
-    """What runs for one payer, claim type and epoch."""
-
-    claim_rules: tuple[CompiledRule, ...]
-    history_rules: tuple[CompiledRule, ...]
-    group_rules: tuple[CompiledRule, ...]
-    line_rules: Mapping[str, tuple[CompiledRule, ...]]
-    any_line_rules: tuple[CompiledRule, ...]
-
-
-_Kind = tuple[str, str, bool, bool]  # payer key, claim type, void, guarded
 _Answers = list[tuple[CompiledRule | None, ServiceLine | None, Any]]
 RULE_ERROR = "RULE_ERROR"
 _INDEX = re.compile(r"\[\d+\]")
+_NO_MODIFIERS: frozenset[str] = frozenset()
 
 
 class RuleSet:
@@ -149,9 +73,12 @@ class RuleSet:
         digest: str,
         *,
         recognition: Recognition | None = None,
+        contracts: Contracts | None = None,
     ) -> None:
         self.rules = rules
-        self.reference = reference
+        self.contracts = contracts or Contracts()
+        sources = {each.citation.key: each.citation for each in self.contracts.all}
+        self.reference = replace(reference, citations={**reference.citations, **sources}) if sources else reference
         self.profiles = profiles
         self.version = version
         self.digest = digest
@@ -163,8 +90,12 @@ class RuleSet:
         self._check_references()
 
     @classmethod
-    def load(cls) -> Self:
+    def load(cls, reference: Path | None = None, contracts: Path | None = None) -> Self:
         """The installed rules with their packaged facts.
+
+        Args:
+            reference: a folder of a deployment's own facts, laid over the packaged ones.
+            contracts: a folder of contract overlays.
 
         Raises:
             RuleDefinitionError, ReferenceDataError: what is wrong, and in which file.
@@ -175,26 +106,54 @@ class RuleSet:
                 importlib.import_module(f"rules.{family}.{module.name}")
         profiles = load_profiles(PACKAGE / "payers")
         recognition = load_recognition(PACKAGE / "payers" / RECOGNITION_FILE, profiles)
-        return cls(
-            registered_rules(), Reference.load(), profiles, rules.__version__, _digest(PACKAGE), recognition=recognition
+        known = registered_rules()
+        version, digest = rules.__version__, _digest(PACKAGE, *filter(None, (reference, contracts)))
+        packaged = cls(known, Reference.load(), profiles, version, digest, recognition=recognition)
+        packaged.check_examples()
+        if reference is None and contracts is None:
+            return packaged
+        names = {*packaged.reference.policies, *(name for each in profiles.values() for name in each.policies)}
+        overlays = (
+            None if contracts is None else load_contracts(contracts, profiles, frozenset(known), frozenset(names))
         )
+        facts = packaged.reference if reference is None else Reference.load(over=reference)
+        return cls(known, facts, profiles, version, digest, recognition=recognition, contracts=overlays)
+
+    def check_examples(self) -> None:
+        """Judge every rule's own examples.
+
+        Raises:
+            RuleDefinitionError: an example does not do what it says; the message names rule and example.
+        """
+        for each in self.rules.values():
+            for kind, claims in (("clean", each.clean), ("flagged", each.flagged)):
+                for number, claim in enumerate(claims, 1):
+                    said = [finding for finding in self.evaluate(claim).findings if finding.rule_id == each.id]
+                    failed = [finding.message for finding in said if finding.category == RULE_ERROR]
+                    if failed or bool(said) != (kind == "flagged"):
+                        found = "; ".join(failed or [finding.message for finding in said]) or "no finding"
+                        raise RuleDefinitionError(f"{each.id} {each.name}: its {kind} example {number} gives: {found}")
 
     # ---- compiling
 
     def _find_boundaries(self) -> tuple[date, ...]:
-        policies = [*self.reference.policies.values()]
-        for profile in self.profiles.values():
-            policies += profile.policies.values()
-        dates = {boundary for policy in policies for boundary in policy.boundaries}
+        dates = {boundary for policy in self._all_policies() for boundary in policy.boundaries}
         for each in self.rules.values():
             dates.add(each.effective)
             if each.terminated is not None:
                 dates.add(each.terminated)
         return tuple(sorted(dates))
 
+    def _all_policies(self) -> Iterator[Policy]:
+        yield from self.reference.policies.values()
+        for profile in self.profiles.values():
+            yield from profile.policies.values()
+        for contract in self.contracts.all:
+            yield from contract.policies
+
     def _check_references(self) -> None:
         """Refuse a rule or profile that names what does not exist, when loaded and not when a claim meets it."""
-        known = set(self.reference.policies) | {name for each in self.profiles.values() for name in each.policies}
+        known = {policy.name for policy in self._all_policies()}
         keys = set(self.reference.citations)
         for each in self.rules.values():
             wrong = [
@@ -205,7 +164,8 @@ class RuleSet:
             ]
             if wrong:
                 raise ReferenceDataError(f"{each.id}: not in the reference data: {', '.join(wrong)}")
-        unknown = (_cited(self.reference.policies) | self.recognition.citations) - keys
+        contracted = _cited({policy.name: policy for each in self.contracts.all for policy in each.policies})
+        unknown = (_cited(self.reference.policies) | self.recognition.citations | contracted) - keys
         if unknown:
             raise ReferenceDataError(f"reference data: not known: {', '.join(sorted(unknown))}")
         for profile in self.profiles.values():
@@ -225,113 +185,62 @@ class RuleSet:
         return pack
 
     def _compile(self, kind: _Kind, day: date) -> RulePack:
-        payer, claim_type, void, guarded = kind
-        by_scope: dict[str, list[CompiledRule]] = {"claim": [], "history": [], "group": [], "line": []}
-        for each in self.rules.values():
-            if claim_type in each.claim_types and (each.on_void or not void):
-                compiled = self._compile_rule(each, self.profiles[payer], day)
-                if compiled is not None and guarded:
-                    compiled = replace(compiled, check=_guarded(compiled.check))
-                if compiled is not None:
-                    by_scope[each.scope].append(compiled)
-        codes = {code for each in by_scope["line"] for code in each.rule.procedures or ()}
-        return RulePack(
-            claim_rules=tuple(by_scope["claim"]),
-            history_rules=tuple(by_scope["history"]),
-            group_rules=tuple(by_scope["group"]),
-            line_rules={
-                code: tuple(
-                    each for each in by_scope["line"] if each.rule.procedures is None or code in each.rule.procedures
-                )
-                for code in codes
-            },
-            any_line_rules=tuple(each for each in by_scope["line"] if each.rule.procedures is None),
+        profiles = self.contracts.by_key[kind.contract].profiles if kind.contract else self.profiles
+        profile = profiles[kind.payer]
+        compiled = (
+            compile_rule(each, profile, self.reference, day)
+            for each in self.rules.values()
+            if kind.claim_type in each.claim_types and (each.on_void or not kind.void)
         )
-
-    def _compile_rule(self, rule: Rule, profile: PayerProfile, day: date) -> CompiledRule | None:
-        """The rule as it runs for this payer in the epoch that starts on `day`, or None where it does not."""
-        change = profile.rules.get(rule.id)
-        adoption = profile.adoption[rule.base_layer] if rule.base_layer else ""
-        if (
-            rule.status == "retired"
-            or (rule.payers is not None and rule.payers.isdisjoint(profile.ancestors))
-            or (change is not None and change.silent)
-            or adoption == "off"
-            or not rule.effective <= day
-            or (rule.terminated is not None and day >= rule.terminated)
-        ):
-            return None
-        check = rule.check
-        values: dict[str, DatedValue] = {}
-        effective_to = rule.terminated
-        for name in rule.policy:
-            policy = profile.policies.get(name) or self.reference.policies.get(name)
-            if policy is None:
-                return None  # the value is one that only some payers have
-            value = policy.on(day)
-            if value is None:
-                check = _no_value(name)
-                continue
-            if value.closed:
-                return None
-            values[name] = value
-            following = [boundary for boundary in policy.boundaries if boundary > day]
-            effective_to = min([*following[:1], *([effective_to] if effective_to else [])], default=None)
-        capped = not all(value.confidence.allows_error for value in values.values())
-        severity = change.severity if change and change.severity else rule.severity
-        if rule.status == "preview":
-            severity, fixed = Severity.INFO, True
-        else:
-            fixed = change is not None and change.severity is not None
-        starts = [rule.effective, *(value.start for value in values.values())]
-        keys = dict.fromkeys([*rule.citations, *(key for value in values.values() for key in value.citations)])
-        return CompiledRule(
-            rule=rule,
-            check=check,
-            procedures=rule.procedures,
-            policy={name: value.value for name, value in values.items()},
-            severity=Severity.WARNING if capped and not fixed and severity is Severity.ERROR else severity,
-            fixed=fixed,
-            capped=capped,
-            basis=_basis(profile, adoption, values.values()),
-            citations=tuple(self.reference.citations[key] for key in keys),
-            effective_from=None if max(starts) == date.min else max(starts),
-            effective_to=effective_to,
-        )
+        running = [each for each in compiled if isinstance(each, CompiledRule)]
+        if kind.guarded:
+            running = [replace(each, check=_guarded(each.check)) for each in running]
+        return RulePack(tuple(running), kind.thorough)
 
     # ---- judging
 
-    def evaluate(self, claim: Claim, history: History = NO_HISTORY) -> Decision:
+    def evaluate(self, claim: Claim, history: History = NO_HISTORY, *, thorough: bool = False) -> Decision:
         """Judge one claim.
 
         Args:
             claim: the claim; its receipt date is a field of it, never today's date.
             history: the member's earlier services, without this claim.
+            thorough: ask every rule, also those that say they can find nothing on a claim with such codes and
+                modifiers; the answer is the same.
 
         Returns:
             The decision, the same for the same three inputs. Never raises for what a claim holds: a rule that fails
             flags the claim and names itself.
         """
-        key, unknown = self._profile_key(claim)
+        payer, not_known = self._profile_key(claim)
+        contract = self.contracts.of(claim)
+        if contract is not None:
+            claim = contract.completed(claim, payer)
+        key = contract.key if contract is not None else ""
+        kind = _Kind(payer, key, claim.claim_type, claim.is_void, thorough, False)
         try:
-            answers = self._answers(claim, history, key)
+            answers, lacking = self._answers(claim, history, kind)
         except Exception:  # noqa: BLE001  (whatever a rule raises: judge again, each rule guarded, to name the culprit)
-            answers = self._guarded_answers(claim, history, key)
-        if not answers and not unknown:
-            return Decision(
-                claim.claim_id, Disposition.CLEARED, key, claim.received_date, (), (), self.version, self.digest
-            )
-        findings, not_evaluated = self._conclude(claim, answers)
-        flagged = any(finding.severity is Severity.ERROR for finding in findings)
+            answers, lacking = self._guarded_answers(claim, history, kind)
+        findings: tuple[Finding, ...] = ()
+        silenced: tuple[Silenced, ...] = ()
+        not_evaluated = lacking
+        disposition = Disposition.CLEARED
+        if answers:
+            findings, silenced, not_evaluated = self._conclude(claim, answers, lacking)
+            if any(finding.severity is Severity.ERROR for finding in findings):
+                disposition = Disposition.FLAGGED
         return Decision(
-            claim.claim_id,
-            Disposition.FLAGGED if flagged else Disposition.CLEARED,
-            key,
-            claim.received_date,
-            tuple(findings),
-            (*unknown, *not_evaluated),
-            self.version,
-            self.digest,
+            claim_id=claim.claim_id,
+            disposition=disposition,
+            payer=payer,
+            received_date=claim.received_date,
+            findings=findings,
+            not_evaluated=not_known + not_evaluated,
+            contract=key,
+            silenced=silenced,
+            rule_set_version=self.version,
+            rule_set_digest=self.digest,
         )
 
     def _profile_key(self, claim: Claim) -> tuple[str, tuple[Unevaluated, ...]]:
@@ -347,87 +256,88 @@ class RuleSet:
         return (key, ()) if key else (ROOT, (_payer_not_known(f"the claim names no payer key, and {why}"),))
 
     def _answers(  # noqa: C901, PLR0912  (the hot path: one function, and no calls but those of the checks)
-        self, claim: Claim, history: History, key: str, *, guarded: bool = False
-    ) -> _Answers:
-        kind = (key, claim.claim_type, claim.is_void, guarded)
-        day = first_day = claim.first_service_date or date.min
-        pack = self._pack(kind, day)
-        answers: _Answers = []
+        self, claim: Claim, history: History, kind: _Kind
+    ) -> tuple[_Answers, tuple[Unevaluated, ...]]:
         lines = claim.lines
-        codes = {line.procedure_code for line in lines}
-        for compiled in pack.claim_rules:
-            procedures = compiled.procedures
-            if procedures is None or not procedures.isdisjoint(codes):
-                answer = compiled.check(claim, compiled.policy)
-                if answer:
-                    answers.append((compiled, None, answer))
-        for compiled in pack.history_rules:
-            procedures = compiled.procedures
-            if procedures is None or not procedures.isdisjoint(codes):
-                answer = compiled.check(claim, history, compiled.policy)
-                if answer:
-                    answers.append((compiled, None, answer))
+        codes: list[str] = []
+        days: list[date | None] = []
+        modifiers = _NO_MODIFIERS
         for line in lines:
-            line_day = line.service_date or first_day
+            codes.append(line.procedure_code)
+            days.append(line.service_date)
+            if line.modifiers:
+                modifiers = modifiers.union(line.modifiers)
+        dated = [day for day in days if day is not None]
+        day = first_day = min(dated) if dated else claim.statement_from_date or claim.received_date or date.min
+        key = PlanKey(frozenset(codes), modifiers, bool(claim.eligibility), bool(claim.provider_records))
+        plan = self._pack(kind, day).plan(key)
+        not_evaluated = plan.not_evaluated
+        answers: _Answers = []
+        for compiled, check, policy in plan.claim_checks:
+            answer = check(claim, policy)
+            if answer:
+                answers.append((compiled, None, answer))
+        for compiled, check, policy in plan.history_checks:
+            answer = check(claim, history, policy)
+            if answer:
+                answers.append((compiled, None, answer))
+        for line, code, line_day in zip(lines, codes, days, strict=True):
             if line_day != day:
-                day = line_day
-                pack = self._pack(kind, day)
-            for compiled in pack.line_rules.get(line.procedure_code, pack.any_line_rules):
-                answer = compiled.check(claim, line, compiled.policy)
+                line_day = line_day or first_day  # noqa: PLW2901  (a line without a date goes with the claim)
+                if line_day != day:
+                    day = line_day
+                    plan = self._pack(kind, day).plan(key)
+            for compiled, check, policy in plan.line_checks[code]:
+                answer = check(claim, line, policy)
                 if answer:
                     answers.append((compiled, line, answer))
         for group in line_groups(claim):
             if group.service_date != day:
                 day = group.service_date
-                pack = self._pack(kind, day)
-            for compiled in pack.group_rules:
-                procedures = compiled.procedures
+                plan = self._pack(kind, day).plan(key)
+            for compiled, check, policy in plan.group_checks:
+                procedures = compiled.rule.procedures
                 if procedures is None or not procedures.isdisjoint(group.codes):
-                    answer = compiled.check(claim, group, compiled.policy)
+                    answer = check(claim, group, policy)
                     if answer:
                         answers.append((compiled, None, answer))
-        return answers
+        return answers, not_evaluated
 
-    def _guarded_answers(self, claim: Claim, history: History, key: str) -> _Answers:
+    def _guarded_answers(self, claim: Claim, history: History, kind: _Kind) -> tuple[_Answers, tuple[Unevaluated, ...]]:
         try:
-            return self._answers(claim, history, key, guarded=True)
+            return self._answers(claim, history, kind._replace(thorough=True, guarded=True))
         except Exception as error:  # noqa: BLE001  (no rule's fault: the claim is flagged all the same)
-            return [(None, None, error)]
+            return [(None, None, error)], ()
 
-    def _conclude(self, claim: Claim, answers: _Answers) -> tuple[list[Finding], list[Unevaluated]]:
-        findings: list[Finding] = []
-        not_evaluated: list[Unevaluated] = []
+    def _conclude(
+        self, claim: Claim, answers: _Answers, lacking: tuple[Unevaluated, ...]
+    ) -> tuple[tuple[Finding, ...], tuple[Silenced, ...], tuple[Unevaluated, ...]]:
+        found: list[_Found] = []
+        not_evaluated = [*lacking]
         positions = {id(line): number for number, line in enumerate(claim.lines, 1)}
         for compiled, line, answer in answers:
             for each in answer if isinstance(answer, list) else (answer,):
                 if isinstance(each, Exception) or compiled is None:
-                    findings.append(_rule_error(compiled, each))
+                    found.append(_Found(_rule_error(compiled, each), compiled))
                 elif isinstance(each, NotEvaluated):
                     where = positions.get(id(each.line or line))
                     not_evaluated.append(Unevaluated(compiled.rule.id, compiled.rule.name, where, each.reason))
                 else:
                     flag = each if isinstance(each, Flag) else Flag(each)
                     try:
-                        findings.append(self._finding(claim, compiled, flag, positions.get(id(flag.line or line))))
+                        finding = self._finding(claim, compiled, flag, positions.get(id(flag.line or line)))
+                        found.append(_Found(finding, compiled, flag.modifiers))
                     except Exception as error:  # noqa: BLE001  (an answer that can't be read is a failed rule too)
-                        findings.append(_rule_error(compiled, error))
-        if len(findings) > 1:
-            findings = self._special_first(findings)
-            findings.sort(key=_order)
+                        found.append(_Found(_rule_error(compiled, error), compiled))
+        if len(found) > 1:
+            found = _special_first(found)
+            found.sort(key=_order)
         not_evaluated.sort(key=lambda each: (each.line or 0, each.rule_id, each.reason))
-        return findings, not_evaluated
-
-    def _special_first(self, findings: list[Finding]) -> list[Finding]:
-        """One defect, one finding: a rule is silent where a more special one has spoken on the same line."""
-        spoken = {(finding.rule_id, finding.line) for finding in findings}
-        return [
-            finding
-            for finding in findings
-            if not any((other, finding.line) in spoken for other in self._yields_to(finding))
-        ]
-
-    def _yields_to(self, finding: Finding) -> frozenset[str]:
-        return self.rules[finding.rule_id].yields_to if finding.category != RULE_ERROR else frozenset()
+        return (
+            tuple(each.finding for each in found if not each.is_silenced),
+            tuple(each.silenced for each in found if each.is_silenced),
+            tuple(not_evaluated),
+        )
 
     def _finding(self, claim: Claim, compiled: CompiledRule, flag: Flag, line: int | None) -> Finding:
         rule = compiled.rule
@@ -464,28 +374,90 @@ class RuleSet:
             citations=compiled.citations,
             effective_from=compiled.effective_from,
             effective_to=compiled.effective_to,
+            change=_change(compiled, flag, severity),
         )
+
+
+class _Found(NamedTuple):
+    """A finding with where it comes from."""
+
+    finding: Finding
+    compiled: CompiledRule | None
+    modifiers: tuple[str, ...] = ()
+
+    @property
+    def is_silenced(self) -> bool:
+        """Whether a payer's profile or a contract puts it aside; a failed rule is never put aside."""
+        change = None if self.compiled is None else self.compiled.change
+        return change is not None and change.silent and self.finding.category != RULE_ERROR
+
+    @property
+    def silenced(self) -> Silenced:
+        assert self.compiled is not None
+        assert self.compiled.change is not None
+        finding, change = self.finding, self.compiled.change
+        return Silenced(
+            finding.rule_id, finding.name, finding.line, finding.severity, finding.message, change.by, change.why
+        )
+
+
+def _special_first(found: list[_Found]) -> list[_Found]:
+    """One defect, one finding.
+
+    A rule is silent where a more special one has spoken on the same line; and a warning about modifiers is, where an
+    error of the CMS base layer from another family is about the same modifiers of that line.
+    """
+    spoken = {(each.finding.rule_id, each.finding.line) for each in found}
+    basic = [
+        each
+        for each in found
+        if each.modifiers
+        and each.finding.severity is Severity.ERROR
+        and each.compiled
+        and each.compiled.rule.base_layer
+    ]
+
+    def is_said(each: _Found) -> bool:
+        if each.compiled is None or each.finding.category == RULE_ERROR:
+            return False
+        rule, finding = each.compiled.rule, each.finding
+        if any((other, finding.line) in spoken for other in rule.yields_to):
+            return True
+        return (
+            bool(each.modifiers)
+            and finding.severity is Severity.WARNING
+            and any(
+                other.finding.line == finding.line
+                and other.compiled is not None
+                and other.compiled.rule.family != rule.family
+                and set(each.modifiers) <= set(other.modifiers)
+                for other in basic
+            )
+        )
+
+    return [each for each in found if not is_said(each)]
+
+
+def _change(compiled: CompiledRule, flag: Flag, severity: Severity) -> Change | None:
+    """The change on the record, where one has made the severity another than the rule's own."""
+    change = compiled.change
+    if change is None or change.severity is None:
+        return None
+    own = flag.severity or compiled.rule.severity
+    own = Severity.WARNING if compiled.capped and own is Severity.ERROR else own
+    return None if own is severity else Change(own, change.by, change.why)
+
+
+def _first(codes: tuple[str, ...]) -> str:
+    return codes[0] if codes else ""
 
 
 def _cited(policies: Mapping[str, Policy]) -> set[str]:
     return {key for policy in policies.values() for value in policy.values for key in value.citations}
 
 
-def _basis(profile: PayerProfile, adoption: str, values: Iterable[DatedValue]) -> str:
-    data_dates = sorted({value.data_date for value in values if value.data_date is not None})
-    parts = [f"data of {', '.join(map(str, data_dates))}"] if data_dates else []
-    if adoption and adoption != "own":
-        parts.append(f"national coding standard; {profile.key} follows it: {adoption}")
-    return f" [{'; '.join(parts)}]" if parts else ""
-
-
 def _payer_not_known(why: str) -> Unevaluated:
     return Unevaluated("PAYER", "payer-not-known", None, f"{why}; only the rules for every payer were applied")
-
-
-def _no_value(name: str) -> Check:
-    answer = NotEvaluated(f"no value of {name} is held for this date of service")
-    return lambda *_: answer
 
 
 def _guarded(check: Check) -> Check:
@@ -500,7 +472,8 @@ def _guarded(check: Check) -> Check:
     return guarded
 
 
-def _order(finding: Finding) -> tuple[Any, ...]:
+def _order(found: _Found) -> tuple[Any, ...]:
+    finding = found.finding
     return (finding.line or 0, finding.rule_id, finding.path, finding.message)
 
 
@@ -528,14 +501,16 @@ def _rule_error(compiled: CompiledRule | None, error: Exception) -> Finding:
         citations=(),
         effective_from=None,
         effective_to=None,
+        change=None,
     )
 
 
-def _digest(folder: Path) -> str:
-    """One digest over all that decides: rules, engine, facts and payer profiles."""
+def _digest(*folders: Path) -> str:
+    """One digest over all that decides: rules, engine, facts, payer profiles, and what a deployment lays over them."""
     digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        if path.suffix in {".py", ".yaml", ".csv"}:
-            digest.update(f"{path.relative_to(folder).as_posix()}\0".encode())
-            digest.update(path.read_bytes().replace(b"\r\n", b"\n") + b"\0")
+    for folder in folders:
+        for path in sorted(folder.rglob("*")):
+            if path.suffix in {".py", ".yaml", ".csv"}:
+                digest.update(f"{path.relative_to(folder).as_posix()}\0".encode())
+                digest.update(path.read_bytes().replace(b"\r\n", b"\n") + b"\0")
     return f"sha256:{digest.hexdigest()}"

@@ -29,8 +29,8 @@ from rules.engine.policy import (
     read_table,
     read_yaml,
 )
+from rules.engine.reference import PACKAGE, Reference
 from rules.engine.rule import Rule, RuleDefinitionError
-from rules.engine.ruleset import PACKAGE, Reference
 
 Check = Any
 

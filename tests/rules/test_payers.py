@@ -8,7 +8,7 @@ from rules import Claim, Decision, RuleSet
 from rules.engine.examples import a_claim, as_json, claim_content
 from rules.engine.policy import Confidence, ReferenceDataError
 from rules.engine.recognition import Recognition, load_recognition
-from rules.engine.ruleset import PACKAGE
+from rules.engine.reference import PACKAGE
 
 ASSUMED = {"ptp": "assumed", "aoc": "assumed", "mue": "assumed", "global": "assumed", "mpfs": "assumed"}
 ADOPTION = {

@@ -16,7 +16,9 @@ _PERSONS = (
 _ORGANIZATIONS = ("billing_provider", "service_facility")
 
 # Fields that an 837 of the claim type has no place for.
-_NOT_IN_ANY = {"received_date", "practice", "case_facts", "x12"}
+_NOT_IN_ANY = {
+    *("received_date", "practice", "case_facts", "eligibility", "authorizations", "provider_records", "x12"),
+}
 _NOT_IN = {
     "professional": {
         *("type_of_bill", "statement_from_date", "statement_through_date", "discharge_hour", "diagnosis_related_group"),
@@ -52,6 +54,7 @@ _MORE = {
 def filled(content: Content) -> Content:
     """The content with a fixed value for what an 837 must have and the content does not name; "" leaves it out."""
     content = json.loads(as_json(content))
+    content.setdefault("submitter_id", "SENDERID")  # of the interchange that the test writer makes
     payer = content.setdefault("payer", {})
     payer.setdefault("responsibility", "P")
     payer.setdefault("payer_id", "99999")

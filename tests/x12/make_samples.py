@@ -91,7 +91,8 @@ def samples() -> dict[str, Sample]:
     }
     found = {name: Sample(write_837(contents, **arguments), contents) for name, (contents, arguments) in made.items()}
     second = write_837(hospital, separators="|>!\n", interchange_control_number="000000906", sender_id="OTHERSENDER")
-    found["two-interchanges"] = Sample(found["professional"].text + second, [*one, *hospital])
+    others = [{**content, "submitter_id": "OTHERSENDER"} for content in hospital]
+    found["two-interchanges"] = Sample(found["professional"].text + second, [*one, *others])
     return {f"{name}.837": sample for name, sample in found.items()}
 
 

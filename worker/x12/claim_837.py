@@ -70,6 +70,7 @@ def claim_content(claim: X12Claim) -> Content:
     content = reading.content
     content["claim_id"] = claim_id(transaction, claim.number, claim.claim)
     content["claim_type"] = claim.kind
+    content["submitter_id"] = _submitter_id(claim.header)
     for part, read in (
         (claim.billing_provider, reading.billing_provider),
         (claim.subscriber, reading.subscriber),
@@ -399,6 +400,13 @@ def _date(value: str) -> str:
 
 def _whole_number(value: str) -> int | str:
     return int(value) if value.isdecimal() else value
+
+
+def _submitter_id(header: Part) -> str:
+    for loop, elements in header.segments:
+        if loop == "1000A" and elements[0] == "NM1":
+            return (elements + _PAD)[9]
+    return ""
 
 
 def _source(claim: X12Claim) -> Content:

@@ -1,0 +1,218 @@
+"""What runs for one payer at one time: rules with everything about them resolved, and which of them a claim meets.
+
+For each payer, claim type and epoch the rules that apply are compiled once, with their values, severity and wording,
+into a `RulePack`. For each combination of procedure codes and modifiers that claims come with, the pack makes a `Plan`
+once: the checks that can find something on such a claim.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, Final, NamedTuple
+
+from rules.engine.decision import Citation, NotEvaluated, Severity, Unevaluated
+from rules.engine.payer import PayerProfile, RuleChange
+from rules.engine.policy import DatedValue, Policy
+from rules.engine.reference import Reference
+from rules.engine.rule import Check, Rule, Scope
+
+_MISSING: Final[Mapping[str, str]] = {
+    "eligibility": "no eligibility answer is on file",
+    "provider_records": "no registry record of a provider is on file",
+}
+_MOST_PLANS: Final = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledRule:
+    """A rule as it runs for one payer in one epoch.
+
+    Attributes:
+        policy: name → value, resolved.
+        severity: after the change and the confidence of the values.
+        change: what the payer or a contract changes about the rule; None for nothing.
+        capped: a value is not confirmed, so nothing above a warning comes out.
+        basis: what the message adds: the date of the data set and the payer's adoption word.
+    """
+
+    rule: Rule
+    check: Check
+    policy: Mapping[str, Any]
+    severity: Severity
+    change: RuleChange | None
+    capped: bool
+    basis: str
+    citations: tuple[Citation, ...]
+    effective_from: date | None
+    effective_to: date | None
+
+    @property
+    def fixed(self) -> bool:
+        """Whether a check's own choice of severity does not count."""
+        return self.rule.status == "preview" or (self.change is not None and self.change.severity is not None)
+
+
+Call = tuple[CompiledRule, Check, Mapping[str, Any]]
+
+
+class PlanKey(NamedTuple):
+    """What a claim comes with, as far as it decides which checks can find something."""
+
+    codes: frozenset[str]
+    modifiers: frozenset[str]
+    eligibility: bool
+    provider_records: bool
+
+
+class Plan(NamedTuple):
+    """The checks for claims with the same codes and modifiers.
+
+    Attributes:
+        line_checks: procedure code → the checks of a line with it.
+        not_evaluated: rules that lack what they require.
+    """
+
+    claim_checks: tuple[Call, ...]
+    history_checks: tuple[Call, ...]
+    line_checks: Mapping[str, tuple[Call, ...]]
+    group_checks: tuple[Call, ...]
+    not_evaluated: tuple[Unevaluated, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RulePack:
+    """What runs for one payer, claim type and epoch.
+
+    Attributes:
+        thorough: every check is asked, also where `concerns` says that it can find nothing.
+    """
+
+    rules: tuple[CompiledRule, ...]
+    thorough: bool
+    plans: dict[PlanKey, Plan] = field(default_factory=dict)
+
+    def plan(self, key: PlanKey) -> Plan:
+        """The checks for a claim."""
+        plan = self.plans.get(key)
+        if plan is None:
+            if len(self.plans) >= _MOST_PLANS:
+                self.plans.clear()
+            plan = self.plans[key] = self._make_plan(key)
+        return plan
+
+    def _make_plan(self, key: PlanKey) -> Plan:
+        present = [each for each in self.rules if each.rule.requires is None or getattr(key, each.rule.requires)]
+
+        def calls(scope: Scope, codes: frozenset[str]) -> tuple[Call, ...]:
+            return tuple(
+                (each, each.check, each.policy)
+                for each in present
+                if each.rule.scope == scope and self._concerns(each, codes, key.modifiers)
+            )
+
+        return Plan(
+            claim_checks=calls("claim", key.codes),
+            history_checks=calls("history", key.codes),
+            line_checks={code: calls("line", frozenset({code})) for code in key.codes},
+            group_checks=calls("group", key.codes),
+            not_evaluated=tuple(
+                Unevaluated(each.rule.id, each.rule.name, None, _MISSING[each.rule.requires])
+                for each in self.rules
+                if each.rule.requires is not None
+                and not getattr(key, each.rule.requires)
+                and self._concerns(each, key.codes, key.modifiers)
+            ),
+        )
+
+    def _concerns(self, compiled: CompiledRule, codes: frozenset[str], modifiers: frozenset[str]) -> bool:
+        rule = compiled.rule
+        if rule.procedures is not None and rule.procedures.isdisjoint(codes):
+            return False
+        return self.thorough or rule.concerns is None or rule.concerns(codes, modifiers, compiled.policy)
+
+
+def compile_rule(rule: Rule, profile: PayerProfile, reference: Reference, day: date) -> CompiledRule | str:
+    """A rule as it runs for a payer in the epoch that starts on a day, or why it does not."""
+    check = rule.check
+    values: dict[str, DatedValue] = {}
+    why_not = _why_not(rule, profile, day)
+    for name in rule.policy:
+        policy = profile.policies.get(name) or reference.policies.get(name)
+        value = policy.on(day) if policy is not None else None
+        if policy is None:
+            why_not = why_not or f"no value of {name} is held for {profile.key}"
+        elif value is None:
+            check = _no_value(name)
+        elif value.closed:
+            why_not = why_not or f"{name} ended with {value.start}"
+        else:
+            values[name] = value
+    if why_not is not None:
+        return why_not
+    change = _change(rule, profile)
+    capped = not all(value.confidence.allows_error for value in values.values())
+    starts = [rule.effective, *(value.start for value in values.values())]
+    keys = dict.fromkeys([*rule.citations, *(key for value in values.values() for key in value.citations)])
+    return CompiledRule(
+        rule=rule,
+        check=check,
+        policy={name: value.value for name, value in values.items()},
+        severity=_severity(rule, change, capped=capped),
+        change=change,
+        capped=capped,
+        basis=_basis(rule, profile, values.values()),
+        citations=tuple(reference.citations[key] for key in keys),
+        effective_from=None if max(starts) == date.min else max(starts),
+        effective_to=_end(rule, [profile.policies.get(name) or reference.policies[name] for name in values], day),
+    )
+
+
+def _why_not(rule: Rule, profile: PayerProfile, day: date) -> str | None:
+    if rule.status == "retired":
+        return "the rule is retired"
+    if rule.payers is not None and rule.payers.isdisjoint(profile.ancestors):
+        return f"the rule speaks only for {', '.join(sorted(rule.payers))}"
+    if day < rule.effective:
+        return f"the rule speaks from {rule.effective} on"
+    if rule.terminated is not None and day >= rule.terminated:
+        return f"the rule ended with {rule.terminated}"
+    return None
+
+
+def _change(rule: Rule, profile: PayerProfile) -> RuleChange | None:
+    change = profile.rules.get(rule.id)
+    layer = rule.base_layer
+    if layer is None or profile.adoption[layer] != "off" or (change is not None and change.silent):
+        return change
+    why = f"{profile.key} does not follow the base layer {layer}"
+    return profile.refusals.get(layer) or RuleChange(silent=True, severity=None, why=why, by=profile.key)
+
+
+def _severity(rule: Rule, change: RuleChange | None, *, capped: bool) -> Severity:
+    if rule.status == "preview":
+        return Severity.INFO
+    if change is not None and change.severity is not None:
+        return change.severity
+    return Severity.WARNING if capped and rule.severity is Severity.ERROR else rule.severity
+
+
+def _end(rule: Rule, policies: Iterable[Policy], day: date) -> date | None:
+    """The next date on which the rule or one of its values changes."""
+    ends = [boundary for policy in policies for boundary in policy.boundaries if boundary > day]
+    return min([*ends, *([rule.terminated] if rule.terminated else [])], default=None)
+
+
+def _basis(rule: Rule, profile: PayerProfile, values: Iterable[DatedValue]) -> str:
+    adoption = profile.adoption[rule.base_layer] if rule.base_layer else ""
+    data_dates = sorted({value.data_date for value in values if value.data_date is not None})
+    parts = [f"data of {', '.join(map(str, data_dates))}"] if data_dates else []
+    if adoption and adoption != "own":
+        parts.append(f"national coding standard; {profile.key} follows it: {adoption}")
+    return f" [{'; '.join(parts)}]" if parts else ""
+
+
+def _no_value(name: str) -> Check:
+    answer = NotEvaluated(f"no value of {name} is held for this date of service")
+    return lambda *_: answer
