@@ -217,7 +217,115 @@ def test_a_special_rule_silences_a_general_one(ruleset: RuleSet) -> None:
     assert [(finding.rule_id, finding.line) for finding in decision.findings] == [("UNT001", 1), ("UNT998", 2)]
 
 
+def test_a_base_layer_error_silences_the_warning_of_another_family_about_the_same_modifiers(ruleset: RuleSet) -> None:
+    """The wrong modifier is reported once; what is said of other modifiers, lines or by the same family stays."""
+    model = replace(ruleset.rules["UNT001"], policy=(), scope="claim", yields_to=frozenset())
+
+    def error(claim: Claim, policy: Any) -> Flag:
+        return Flag("no such modifier here", line=claim.lines[0], modifiers=("80", "82"))
+
+    def warnings(claim: Claim, policy: Any) -> list[Flag]:
+        first, second = claim.lines
+        return [
+            Flag("said already", line=first, modifiers=("82",)),
+            Flag("another modifier", line=first, modifiers=("82", "22")),
+            Flag("another line", line=second, modifiers=("82",)),
+            Flag("no modifier", line=first),
+        ]
+
+    def judged(family: str) -> list[str]:
+        warning = replace(model, id="FAC999", family=family, severity=Severity.WARNING, base_layer=None, check=warnings)
+        rules = {"UNT001": replace(model, base_layer="mpfs", check=error), "FAC999": warning}
+        made = RuleSet(rules, ruleset.reference, {"OTHER": replace(ruleset.profiles["OTHER"], rules={})}, "1", "x")
+        decision = made.evaluate(a_claim("OTHER", lines=[a_line(), a_line()]))
+        return sorted(each.message for each in decision.findings if each.rule_id == "FAC999")
+
+    assert judged("facility") == ["another line", "another modifier", "no modifier"]
+    assert len(judged("units")) == 4
+
+
 # ---- which rules run
+
+
+def test_a_rule_is_asked_only_about_codes_and_modifiers_that_concern_it(only: Any) -> None:
+    """`concerns` is asked once for each combination, of a line rule for each code; a thorough judge asks everything."""
+    asked: list[tuple[frozenset[str], frozenset[str]]] = []
+
+    def concerns(codes: frozenset[str], modifiers: frozenset[str], policy: Any) -> bool:
+        asked.append((codes, modifiers))
+        return "63650" in codes
+
+    def found(ruleset: RuleSet, **how: bool) -> list[int | None]:
+        claim = a_claim(lines=[a_line(modifiers=["22"]), a_line("63650", modifiers=["22", "51"])])
+        return [finding.line for finding in ruleset.evaluate(claim, **how).findings]
+
+    lines = only(lambda claim, line, policy: "found", scope="line", concerns=concerns)
+    claims = only(lambda claim, policy: "found", concerns=concerns)
+
+    assert found(lines) == found(lines) == [2]
+    assert sorted(asked, key=lambda each: sorted(each[0])) == [
+        (frozenset({"63650"}), frozenset({"22", "51"})),
+        (frozenset({"63685"}), frozenset({"22", "51"})),
+    ]
+    assert found(lines, thorough=True) == [1, 2]
+    assert found(claims) == [None]
+    assert asked[-1] == (frozenset({"63650", "63685"}), frozenset({"22", "51"}))
+
+
+def test_many_combinations_of_codes_are_remembered_within_bounds(only: Any) -> None:
+    """Codes that nobody ever sends twice can't fill the memory, and the answers stay right."""
+    ruleset = only(lambda claim, line, policy: "found", scope="line", procedures=frozenset({"X4999"}))
+    found = [
+        len(ruleset.evaluate(a_claim(lines=[a_line(f"X{number}")])).findings) for number in (*range(5_000), 4_999, 1)
+    ]
+    (packs,) = [series for kind, series in ruleset._packs.items() if not kind.guarded]
+
+    assert sum(found) == 2
+    assert max(len(pack.plans) for pack in packs if pack) <= 4_096
+
+
+def test_a_rule_without_what_it_requires_is_published_as_not_evaluated(only: Any) -> None:
+    """Where nothing is on file the check is not asked, and the decision says what is missing."""
+    ruleset = only(lambda claim, policy: "found", requires="eligibility")
+    (missing,) = ruleset.evaluate(a_claim()).not_evaluated
+
+    assert (missing.rule_id, missing.reason) == ("UNT001", "no eligibility answer is on file")
+    assert ruleset.evaluate(a_claim()).findings == ()
+    assert len(ruleset.evaluate(a_claim(eligibility=[{"active": True}])).findings) == 1
+
+
+def test_a_rule_set_whose_examples_fail_refuses_to_load(only: Any, ruleset: RuleSet) -> None:
+    """A rule must do on its own examples what it says; else nothing is judged by it."""
+
+    def check(claim: Claim, policy: Any) -> str | None:
+        return "found" if claim.frequency == "7" else None
+
+    def broken(claim: Claim, policy: Any) -> None:
+        raise ValueError
+
+    corrected, plain = a_claim(frequency_code="7"), a_claim()
+    only(check, clean=(plain,), flagged=(corrected,)).check_examples()
+    for claims, said in (
+        ({"clean": (plain, corrected), "flagged": (corrected,)}, "clean example 2 gives: found"),
+        ({"clean": (plain,), "flagged": (corrected, plain)}, "flagged example 2 gives: no finding"),
+    ):
+        with pytest.raises(RuleDefinitionError, match=f"UNT001 units-over-daily-limit: its {said}"):
+            only(check, **claims).check_examples()
+    with pytest.raises(RuleDefinitionError, match="flagged example 1 gives: UNT001 units-over-daily-limit failed"):
+        only(broken, clean=(), flagged=(corrected,)).check_examples()
+    ruleset.check_examples()
+
+
+def test_loading_refuses_a_rule_whose_examples_fail(tmp_path: Path) -> None:
+    """A changed fact that makes a rule's example wrong stops the start, and names the rule."""
+    shutil.copytree(PACKAGE, tmp_path / "rules", ignore=shutil.ignore_patterns("__pycache__"))
+    limits = tmp_path / "rules" / "reference" / "cms" / "mue-2024-07-01.csv"
+    limits.write_text(limits.read_text().replace("\n63685,1,", "\n63685,9,"))
+    code = "from rules import RuleSet; RuleSet.load()"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
+
+    assert shown.returncode == 1
+    assert "UNT001 units-over-daily-limit: its flagged example 1 gives: no finding" in shown.stderr
 
 
 def test_a_rule_runs_in_its_window_only(only: Any) -> None:
@@ -340,7 +448,11 @@ def test_a_payer_may_switch_off_or_change_a_rule(only: Any, ruleset: RuleSet) ->
     off = only(check, profiles=payer(RuleChange(True, None, "why", "coding-knowledge")))
     info = only(check, profiles=payer(RuleChange(False, Severity.INFO, "why", "coding-knowledge")))
 
-    assert off.evaluate(a_claim("OTHER")).findings == ()
+    put_aside = off.evaluate(a_claim("OTHER"))
+    assert put_aside.findings == ()
+    assert [(each.rule_id, each.why, each.severity) for each in put_aside.silenced] == [
+        ("UNT001", "why", Severity.ERROR)
+    ]
     assert info.evaluate(a_claim("OTHER")).findings[0].severity is Severity.INFO
 
 
@@ -622,6 +734,8 @@ def test_id_name_and_family_come_from_the_file(registry: dict[str, Rule]) -> Non
         ("rules.units.unt900_units_odd", {"citations": ()}, "no citation, no rule"),
         ("rules.units.unt900_units_odd", {"clean": ()}, "one clean and one flagged"),
         ("rules.units.unt900_units_odd", {"scope": "claim"}, "a claim check takes"),
+        ("rules.units.unt900_units_odd", {"concerns": lambda codes: True}, "a concerns takes"),
+        ("rules.units.unt900_units_odd", {"requires": "eligibility"}, "requires goes with the scope claim"),
         (
             "rules.units.unt900_units_odd",
             {"effective": date(2026, 1, 1), "terminated": date(2026, 1, 1)},
@@ -739,3 +853,72 @@ def test_an_explanation_says_everything(ruleset: RuleSet) -> None:
         "mue",
     ):
         assert part in text
+
+
+# ---- a deployment's own facts
+
+
+def _own_facts(folder: Path, name: str, text: str, citations: str = "") -> Path:
+    (folder / "cms").mkdir()
+    (folder / "cms" / name).write_text(text)
+    if citations:
+        (folder / "citations.yaml").write_text(citations)
+    return folder
+
+
+NPI_SHAPE = """
+npi:
+  title: Shape of an NPI
+  verified_on: 2026-10-01
+  values:
+    2026-10-01: {value: {pattern: "^9[0-9]{9}$", prefix: "80840"}, citation: own-source}
+"""
+OWN_SOURCE = "own-source: {publisher: P, title: T, edition: E, url: U, seen: official}"
+
+
+def test_own_facts_hold_from_their_date_on(tmp_path: Path) -> None:
+    """Values of a deployment's folder are laid over the packaged ones by date, with a source of their own."""
+    ruleset = RuleSet.load(reference=_own_facts(tmp_path, "identifiers.yaml", NPI_SHAPE, OWN_SOURCE))
+
+    def found(day: str) -> list[str]:
+        claim = a_claim(lines=[a_line(service_date=day)], received_date="2026-11-01")
+        return [
+            citation.publisher
+            for finding in ruleset.evaluate(claim).findings
+            if finding.rule_id == "CMP002"
+            for citation in finding.citations
+            if citation.key == "own-source"
+        ]
+
+    assert found("2026-09-30") == []
+    assert set(found("2026-10-01")) == {"P"}
+    assert ruleset.digest != RuleSet.load().digest
+    assert ruleset.reference.policies["identifiers.npi"].verified_on == date(2026, 10, 1)
+
+
+def test_an_own_value_wins_on_the_same_date(tmp_path: Path) -> None:
+    """A correction of a packaged value takes its place."""
+    text = NPI_SHAPE.replace("    2026-10-01: {", "    0001-01-01: {")
+    merged = Reference.load(over=_own_facts(tmp_path, "identifiers.yaml", text, OWN_SOURCE)).policies["identifiers.npi"]
+
+    assert [value.citations for value in merged.values] == [("own-source",)]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "citations", "said"),
+    [
+        ("identifiers.yaml", NPI_SHAPE, "", "not known: own-source"),
+        ("other.yaml", NPI_SHAPE, OWN_SOURCE, "other.npi is no value of the rules"),
+        (
+            "identifiers.yaml",
+            NPI_SHAPE,
+            "own-source: {publisher: P}",
+            "own-source: expected the keys edition, publisher",
+        ),
+        ("identifiers.yaml", "npi: {title: t}", OWN_SOURCE, "identifiers.yaml: identifiers.npi: expected the keys"),
+    ],
+)
+def test_wrong_own_facts_stop_the_start(tmp_path: Path, name: str, text: str, citations: str, said: str) -> None:
+    """A mistake in a deployment's folder is named, and nothing is judged by half of it."""
+    with pytest.raises(ReferenceDataError, match=said):
+        RuleSet.load(reference=_own_facts(tmp_path, name, text, citations))
