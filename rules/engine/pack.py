@@ -1,17 +1,18 @@
 """What runs for one payer at one time: rules with everything about them resolved, and which of them a claim meets.
 
 For each payer, claim type and epoch the rules that apply are compiled once, with their values, severity and wording,
-into a `RulePack`. For each combination of procedure codes and modifiers that claims come with, the pack makes a `Plan`
-once: the checks that can find something on such a claim.
+into a `RulePack`. For each combination of codes, modifiers and a few more that claims come with, the pack makes a
+`Plan` once: the checks that can find something on such a claim.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final, NamedTuple
 
+from rules.engine.claim import Claim, Diagnosis
 from rules.engine.decision import Citation, NotEvaluated, Severity, Unevaluated
 from rules.engine.payer import PayerProfile, RuleChange
 from rules.engine.policy import DatedValue, Policy
@@ -22,7 +23,9 @@ _MISSING: Final[Mapping[str, str]] = {
     "eligibility": "no eligibility answer is on file",
     "provider_records": "no registry record of a provider is on file",
 }
-_MOST_PLANS: Final = 4096
+_MOST_PLANS: Final = 4_096
+_MOST_DIAGNOSES: Final = 100_000
+NOTHING: Final[frozenset[str]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +61,33 @@ Call = tuple[CompiledRule, Check, Mapping[str, Any]]
 
 
 class PlanKey(NamedTuple):
-    """What a claim comes with, as far as it decides which checks can find something."""
+    """What a claim comes with, as far as it decides which checks can find something.
+
+    Attributes:
+        codes: the procedure codes of its lines.
+        modifiers: all modifiers of its lines.
+        places: the places of service of claim and lines that are not blank.
+        is_authorized: whether claim or line carries an authorization number.
+        facts: names of the case facts supplied.
+        eligibility, provider_records: whether there are any.
+        triggered: ids of the rules that one of the claim's diagnoses concerns.
+    """
 
     codes: frozenset[str]
     modifiers: frozenset[str]
+    places: frozenset[str]
+    type_of_bill: str
+    frequency: str
+    responsibility: str
+    is_authorized: bool
+    facts: frozenset[str]
     eligibility: bool
     provider_records: bool
+    triggered: frozenset[str] = NOTHING
 
 
 class Plan(NamedTuple):
-    """The checks for claims with the same codes and modifiers.
+    """The checks for claims that come with the same.
 
     Attributes:
         line_checks: procedure code → the checks of a line with it.
@@ -81,26 +101,54 @@ class Plan(NamedTuple):
     not_evaluated: tuple[Unevaluated, ...]
 
 
-@dataclass(frozen=True, slots=True)
 class RulePack:
     """What runs for one payer, claim type and epoch.
 
-    Attributes:
-        thorough: every check is asked, also where `concerns` says that it can find nothing.
+    Args:
+        rules: the rules.
+        thorough: whether every check is asked, also where the rule says that it can find nothing.
     """
 
-    rules: tuple[CompiledRule, ...]
-    thorough: bool
-    plans: dict[PlanKey, Plan] = field(default_factory=dict)
+    def __init__(self, rules: tuple[CompiledRule, ...], *, thorough: bool) -> None:
+        self.rules = rules
+        self.thorough = thorough
+        self._plans: dict[PlanKey, Plan] = {}
+        self._by_diagnosis: dict[str, frozenset[str]] = {}
+        self._diagnosed = () if thorough else tuple(each for each in rules if each.rule.concerns_diagnosis is not None)
 
-    def plan(self, key: PlanKey) -> Plan:
-        """The checks for a claim."""
-        plan = self.plans.get(key)
+    def plan(self, claim: Claim, key: PlanKey) -> Plan:
+        """The checks for a claim.
+
+        Args:
+            claim: the claim.
+            key: what it comes with, without `triggered`.
+        """
+        triggered = NOTHING
+        for diagnosis in claim.diagnoses:
+            ids = self._by_diagnosis.get(diagnosis.code)
+            if ids is None:
+                ids = self._triggered_by(diagnosis)
+            if ids:
+                triggered = triggered | ids
+        if triggered:
+            key = key._replace(triggered=triggered)
+        plan = self._plans.get(key)
         if plan is None:
-            if len(self.plans) >= _MOST_PLANS:
-                self.plans.clear()
-            plan = self.plans[key] = self._make_plan(key)
+            if len(self._plans) >= _MOST_PLANS:
+                self._plans.clear()
+            plan = self._plans[key] = self._make_plan(key)
         return plan
+
+    def _triggered_by(self, diagnosis: Diagnosis) -> frozenset[str]:
+        if len(self._by_diagnosis) >= _MOST_DIAGNOSES:
+            self._by_diagnosis.clear()
+        code = diagnosis.undotted
+        ids = self._by_diagnosis[diagnosis.code] = frozenset(
+            each.rule.id
+            for each in self._diagnosed
+            if each.rule.concerns_diagnosis is not None and each.rule.concerns_diagnosis(code, each.policy)
+        )
+        return ids
 
     def _make_plan(self, key: PlanKey) -> Plan:
         present = [each for each in self.rules if each.rule.requires is None or getattr(key, each.rule.requires)]
@@ -109,7 +157,7 @@ class RulePack:
             return tuple(
                 (each, each.check, each.policy)
                 for each in present
-                if each.rule.scope == scope and self._concerns(each, codes, key.modifiers)
+                if each.rule.scope == scope and self._is_concerned(each, codes, key)
             )
 
         return Plan(
@@ -122,15 +170,19 @@ class RulePack:
                 for each in self.rules
                 if each.rule.requires is not None
                 and not getattr(key, each.rule.requires)
-                and self._concerns(each, key.codes, key.modifiers)
+                and self._is_concerned(each, key.codes, key)
             ),
         )
 
-    def _concerns(self, compiled: CompiledRule, codes: frozenset[str], modifiers: frozenset[str]) -> bool:
-        rule = compiled.rule
+    def _is_concerned(self, compiled: CompiledRule, codes: frozenset[str], key: PlanKey) -> bool:
+        rule, policy = compiled.rule, compiled.policy
         if rule.procedures is not None and rule.procedures.isdisjoint(codes):
             return False
-        return self.thorough or rule.concerns is None or rule.concerns(codes, modifiers, compiled.policy)
+        return self.thorough or (
+            (rule.concerns is None or rule.concerns(codes, key.modifiers, policy))
+            and (rule.concerns_claim is None or rule.concerns_claim(key, policy))
+            and (rule.concerns_diagnosis is None or rule.id in key.triggered)
+        )
 
 
 def compile_rule(rule: Rule, profile: PayerProfile, reference: Reference, day: date) -> CompiledRule | str:

@@ -11,10 +11,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from types import MappingProxyType
-from typing import Any, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from rules.engine.claim import Claim
 from rules.engine.decision import Answer, Severity
+
+if TYPE_CHECKING:
+    from rules.engine.pack import PlanKey
 
 Scope = Literal["line", "group", "claim", "history"]
 Status = Literal["preview", "active", "retired"]
@@ -22,6 +25,8 @@ Requirement = Literal["eligibility", "provider_records"]
 BaseLayer = Literal["ptp", "aoc", "mue", "global", "mpfs"]
 Check = Callable[..., Answer]
 Concerns = Callable[[frozenset[str], frozenset[str], Mapping[str, Any]], bool]
+ConcernsClaim = Callable[["PlanKey", Mapping[str, Any]], bool]
+ConcernsDiagnosis = Callable[[str, Mapping[str, Any]], bool]
 CheckT = TypeVar("CheckT", bound=Check)
 
 FAMILIES: Final[Mapping[str, str]] = MappingProxyType(
@@ -45,9 +50,13 @@ PARAMETERS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "history": ("claim", "history", "policy"),
     }
 )
-_CONCERNS = ("codes", "modifiers", "policy")
+_CONCERNS = {
+    "concerns": ("codes", "modifiers", "policy"),
+    "concerns_claim": ("key", "policy"),
+    "concerns_diagnosis": ("code", "policy"),
+}
 # A name states the defect and reads after "this claim has"; advice belongs in the remedy.
-_ADVICE = re.compile(r"^(check|must|require|avoid|use|do|ensure|fix)-")
+ADVICE = re.compile(r"^(check|must|require|avoid|use|do|ensure|fix)-")
 
 
 class RuleDefinitionError(TypeError):
@@ -71,6 +80,8 @@ class Rule:
     scope: Scope
     procedures: frozenset[str] | None
     concerns: Concerns | None
+    concerns_claim: ConcernsClaim | None
+    concerns_diagnosis: ConcernsDiagnosis | None
     payers: frozenset[str] | None
     claim_types: frozenset[str]
     base_layer: BaseLayer | None
@@ -112,6 +123,8 @@ def rule(
     scope: Scope = "line",
     procedures: Iterable[str] | None = None,
     concerns: Concerns | None = None,
+    concerns_claim: ConcernsClaim | None = None,
+    concerns_diagnosis: ConcernsDiagnosis | None = None,
     payers: Iterable[str] | None = None,
     claim_types: Iterable[str] = ("professional", "institutional"),
     base_layer: BaseLayer | None = None,
@@ -140,6 +153,9 @@ def rule(
         concerns: (codes, modifiers, policy) → False where the check can find nothing on a claim with these procedure
             codes (of a line rule: on a line with this one code) and no other modifiers than these. It is asked once for
             each combination, so that most claims never meet the check; it may only leave out what is surely clean.
+        concerns_claim: (key, policy) → the same by what else a claim comes with: see `PlanKey`.
+        concerns_diagnosis: (code, policy) → the same for one diagnosis of the claim, without its dot: the check is
+            asked where one of the claim's diagnoses concerns it, so never about a claim without diagnoses.
         claim_types: professional, institutional, or both.
         payers: payer keys, those that extend them included; None for every payer.
         base_layer: the part of the CMS base layer the rule applies; silent for a payer known not to follow it.
@@ -176,6 +192,8 @@ def rule(
             scope=scope,
             procedures=None if procedures is None else frozenset(procedures),
             concerns=concerns,
+            concerns_claim=concerns_claim,
+            concerns_diagnosis=concerns_diagnosis,
             payers=None if payers is None else frozenset(payers),
             claim_types=frozenset(claim_types),
             base_layer=base_layer,
@@ -205,7 +223,7 @@ def _validate(made: Rule) -> None:
 def _wrong_names(made: Rule) -> Iterator[str]:
     if not re.fullmatch(r"[A-Z]{3}\d{3}", made.id) or FAMILIES.get(made.id[:3]) != made.family:
         yield f"the file must be <id>_<name>.py in its family's folder; families are {dict(FAMILIES)}"
-    if not made.name or _ADVICE.match(made.name):
+    if not made.name or ADVICE.match(made.name):
         yield "the name must state the defect, not advise"
     if made.id in _registry:
         yield f"the id {made.id} is taken by {_registry[made.id].name}"
@@ -218,12 +236,13 @@ def _wrong_metadata(made: Rule) -> Iterator[str]:
         yield "no citation, no rule"
     if not (made.clean and made.flagged):
         yield "at least one clean and one flagged example are needed"
-    for kind, function, expected in (
-        (f"{made.scope} check", made.check, PARAMETERS[made.scope]),
-        ("concerns", made.concerns, _CONCERNS),
-    ):
+    parameters = tuple(inspect.signature(made.check).parameters)
+    if parameters != PARAMETERS[made.scope]:
+        yield f"a {made.scope} check takes {PARAMETERS[made.scope]}, not {parameters}"
+    for kind, expected in _CONCERNS.items():
+        function = getattr(made, kind)
         if function is not None and (parameters := tuple(inspect.signature(function).parameters)) != expected:
-            yield f"a {kind} takes {expected}, not {parameters}"
+            yield f"{kind} takes {expected}, not {parameters}"
     if made.requires is not None and made.scope != "claim":
         yield "requires goes with the scope claim"
     if made.terminated is not None and made.terminated <= made.effective:

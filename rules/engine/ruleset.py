@@ -36,7 +36,7 @@ from rules.engine.decision import (
 )
 from rules.engine.grouping import line_groups
 from rules.engine.history import NO_HISTORY, History
-from rules.engine.pack import CompiledRule, PlanKey, RulePack, compile_rule
+from rules.engine.pack import NOTHING, CompiledRule, PlanKey, RulePack, compile_rule
 from rules.engine.payer import RECOGNITION_FILE, ROOT, PayerProfile, load_profiles
 from rules.engine.policy import Policy, ReferenceDataError
 from rules.engine.recognition import Recognition, load_recognition
@@ -58,7 +58,6 @@ class _Kind(NamedTuple):
 _Answers = list[tuple[CompiledRule | None, ServiceLine | None, Any]]
 RULE_ERROR = "RULE_ERROR"
 _INDEX = re.compile(r"\[\d+\]")
-_NO_MODIFIERS: frozenset[str] = frozenset()
 
 
 class RuleSet:
@@ -195,7 +194,7 @@ class RuleSet:
         running = [each for each in compiled if isinstance(each, CompiledRule)]
         if kind.guarded:
             running = [replace(each, check=_guarded(each.check)) for each in running]
-        return RulePack(tuple(running), kind.thorough)
+        return RulePack(tuple(running), thorough=kind.thorough)
 
     # ---- judging
 
@@ -261,16 +260,36 @@ class RuleSet:
         lines = claim.lines
         codes: list[str] = []
         days: list[date | None] = []
-        modifiers = _NO_MODIFIERS
+        modifiers = NOTHING
+        place = claim.place_of_service
+        places = frozenset((place,)) if place else NOTHING
+        is_authorized = bool(claim.prior_authorization_number)
         for line in lines:
             codes.append(line.procedure_code)
             days.append(line.service_date)
             if line.modifiers:
                 modifiers = modifiers.union(line.modifiers)
+            if line.place_of_service:
+                places = places.union((line.place_of_service,))
+            if line.prior_authorization_number:
+                is_authorized = True
         dated = [day for day in days if day is not None]
         day = first_day = min(dated) if dated else claim.statement_from_date or claim.received_date or date.min
-        key = PlanKey(frozenset(codes), modifiers, bool(claim.eligibility), bool(claim.provider_records))
-        plan = self._pack(kind, day).plan(key)
+        facts = claim.case_facts.model_fields_set
+        key = PlanKey(
+            frozenset(codes),
+            modifiers,
+            places,
+            claim.type_of_bill,
+            claim.frequency,
+            claim.payer.responsibility,
+            is_authorized,
+            frozenset(facts) if facts else NOTHING,
+            bool(claim.eligibility),
+            bool(claim.provider_records),
+        )
+        pack = self._pack(kind, day)
+        plan = pack.plan(claim, key)
         not_evaluated = plan.not_evaluated
         answers: _Answers = []
         for compiled, check, policy in plan.claim_checks:
@@ -286,7 +305,8 @@ class RuleSet:
                 line_day = line_day or first_day  # noqa: PLW2901  (a line without a date goes with the claim)
                 if line_day != day:
                     day = line_day
-                    plan = self._pack(kind, day).plan(key)
+                    if (its_pack := self._pack(kind, day)) is not pack:
+                        pack, plan = its_pack, its_pack.plan(claim, key)
             for compiled, check, policy in plan.line_checks[code]:
                 answer = check(claim, line, policy)
                 if answer:
@@ -294,7 +314,8 @@ class RuleSet:
         for group in line_groups(claim):
             if group.service_date != day:
                 day = group.service_date
-                plan = self._pack(kind, day).plan(key)
+                if (its_pack := self._pack(kind, day)) is not pack:
+                    pack, plan = its_pack, its_pack.plan(claim, key)
             for compiled, check, policy in plan.group_checks:
                 procedures = compiled.rule.procedures
                 if procedures is None or not procedures.isdisjoint(group.codes):

@@ -14,7 +14,7 @@ exceptions to a limit are not known; a contract may say otherwise and can be ent
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date
+from datetime import MAXYEAR, date
 from operator import itemgetter
 from typing import Any
 
@@ -26,6 +26,13 @@ from rules.engine.rule import rule
 from rules.history.filing_days import last_filing_day, workday_from
 
 _NOTICE_DAYS = 15
+_LATER_PAYERS = ("S", "T")
+_ANCHORS = {
+    "professional": ("line From date", "date of service"),
+    "institutional": ("statement Through date", "date of service"),
+}
+_FEWEST_DAYS = {"days": 1, "calendar months": 28, "year ends": 365}
+_LATEST = date(MAXYEAR - 10, 1, 1)  # beyond it, a last day may be the calendar's own last one
 _Row = Mapping[str, Any]
 
 
@@ -42,25 +49,65 @@ _Row = Mapping[str, Any]
     flagged=(a_claim(received_date="2027-08-04"), a_facility_claim("BCBSNE", received_date="2026-12-02")),
 )
 def check(claim: Claim, policy: Mapping[str, Any]) -> Flag | NotEvaluated | list[Flag | NotEvaluated] | None:
-    if claim.frequency != "1":
+    if (claim.frequency_code or claim.type_of_bill[3:4]) != "1":
         return None
-    if claim.received_date is None:
+    received = claim.received_date
+    if received is None:
         return NotEvaluated("the claim has no receipt date")
-    rows = _fitting(claim, policy["timely_filing.limits"])
+    limits = policy["timely_filing.limits"]
+    if _has_time(claim, received, limits):
+        return None
+    rows = _fitting(claim, limits)
     if not rows:
         return NotEvaluated("no filing limit is held for this line of business and participation, or sources differ")
     if rows[0]["anchor"] != "line From date":
-        return _judge(claim, claim.received_date, rows)
+        return _judge(claim, received, rows)
     answers: list[Flag | NotEvaluated] = []
     in_time: date | None = None
     for line in claim.lines:
-        if line.service_date is None or line.service_date != in_time:  # most claims have one date
-            answer = _judge(claim, claim.received_date, rows, line)
+        day = line.service_date
+        if day is None or day != in_time:  # most claims have one date
+            answer = _judge(claim, received, rows, line)
             if answer is None:
-                in_time = line.service_date
+                in_time = day
             else:
                 answers.append(answer)
     return answers or None
+
+
+def _has_time(claim: Claim, received: date, limits: Iterable[_Row]) -> bool:
+    """Whether a claim is surely early, as most are; then neither limits nor last days have to be worked out."""
+    practice, claim_type = claim.practice, claim.claim_type
+    participation = practice.participation
+    if practice.product or claim.payer.responsibility in _LATER_PAYERS:
+        return False
+    anchor = _earliest(claim.lines) if claim_type == "professional" else claim.statement_through_date
+    if anchor is None or received > _LATEST:
+        return False
+    elapsed, is_limited = (received - anchor).days + _NOTICE_DAYS, False
+    for row in limits:
+        if (
+            row.get("claim_type", claim_type) == claim_type
+            and row["limit"] is not None
+            and "secondary" not in row
+            and (not participation or row["participation"] in ("any", participation))
+        ):
+            if elapsed >= row["limit"] * _FEWEST_DAYS[row["unit"]] or row["anchor"] not in _ANCHORS[claim_type]:
+                return False
+            is_limited = True
+    return is_limited
+
+
+def _earliest(lines: Iterable[ServiceLine]) -> date | None:
+    """The earliest date of the lines, or None where one has none."""
+    earliest: date | None = None
+    for line in lines:
+        day = line.service_date
+        if day is None:
+            return None
+        if earliest is None or day < earliest:
+            earliest = day
+    return earliest
 
 
 def _fitting(claim: Claim, limits: Iterable[_Row]) -> Sequence[_Row]:
@@ -76,7 +123,7 @@ def _fitting(claim: Claim, limits: Iterable[_Row]) -> Sequence[_Row]:
         named = [row for row in rows if any(word.casefold() in product for word in row.get("products", ()))]
         rows = named or [row for row in rows if "products" not in row]
     # Where the payer has a limit of its own for a secondary claim, that one holds instead of the general one.
-    is_second = claim.payer.responsibility in ("S", "T")
+    is_second = claim.payer.responsibility in _LATER_PAYERS
     second = {row["participation"] for row in rows if "secondary" in row} if is_second else ()
     return [
         row for row in rows if row["limit"] is not None and ("secondary" in row) == (row["participation"] in second)

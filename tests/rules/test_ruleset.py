@@ -6,17 +6,18 @@ import random
 import re
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rules import Disposition, RuleSet, Severity
-from rules.engine.examples import a_claim, a_facility_claim, a_facility_line, a_line
+from rules import Disposition, Severity
+from rules.engine.examples import a_claim, a_facility_claim
 from rules.engine.explain import explain
 from rules.engine.rule import Rule
+from tests.rules.any_claims import RULESET, claim_contents, claim_of
 
-RULESET = RuleSet.load()
 RULES = list(RULESET.rules.values())
 PAYERS = sorted(RULESET.profiles)
 PACKAGE = Path(__file__).parents[2] / "rules"
@@ -103,51 +104,45 @@ def test_tables_fit_the_published_totals() -> None:
             assert sum(pair[1] == code for pair in active) == second
 
 
+SETTLED: dict[str, Any] = {
+    "prior_authorization_number": "A1",
+    "authorizations": [{"number": "A1", "places_of_service": ["22", "013"]}],
+}
+
+
 @pytest.mark.parametrize("payer", PAYERS)
 def test_the_clean_claims_are_clean_for_every_payer(payer: str) -> None:
-    """The builders' claims are silent for every payer, or what is said is no error."""
-    for claim in (a_claim(payer), a_facility_claim(payer)):
+    """With an authorization that names the site, the builders' claims are silent for every payer, or only informed."""
+    for claim in (a_claim(payer, **SETTLED), a_facility_claim(payer, **SETTLED)):
         decision = RULESET.evaluate(claim)
         assert decision.disposition is Disposition.CLEARED
         assert decision.payer == payer
         assert not [finding for finding in decision.findings if finding.severity is not Severity.INFO]
 
 
-CODES = ["63685", "63688", "63650", "63655", "95972", "77002", "77003", "99213", "99203", "69990", "C1767", "L8686", ""]
-MODIFIERS = ["", "59", "XS", "25", "50", "LT", "RT", "26", "62", "80", "AS", "78"]
-DAYS = ["2026-08-03", "2026-08-04", "2024-06-30", "2024-07-01", "2021-06-30", "2009-01-01", None]
-
-
-@st.composite
-def _claims(draw: st.DrawFn) -> tuple[str, str, list[dict[str, object]]]:
-    facility = draw(st.booleans())
-    make = a_facility_line if facility else a_line
-    lines = [
-        make(
-            draw(st.sampled_from(CODES)),
-            modifiers=[modifier for modifier in draw(st.lists(st.sampled_from(MODIFIERS), max_size=3)) if modifier],
-            units=str(draw(st.integers(0, 3))),
-            service_date=draw(st.sampled_from(DAYS)),
-        )
-        for _ in range(draw(st.integers(0, 5)))
-    ]
-    return draw(st.sampled_from(PAYERS)), "facility" if facility else "professional", lines
-
-
-@given(_claims(), st.randoms(use_true_random=False))
+@settings(max_examples=400)
+@given(claim_contents(), st.randoms(use_true_random=False))
 def test_any_claim_is_judged_the_same_whatever_the_order_of_its_lines(
-    claim: tuple[str, str, list[dict[str, object]]], shuffle: random.Random
+    content: dict[str, Any], shuffle: random.Random
 ) -> None:
     """No rule fails, the answer is the same twice, and line order changes no finding but its line number."""
-    payer, kind, lines = claim
-    build = a_facility_claim if kind == "facility" else a_claim
-    shuffled = list(lines)
+    decision = RULESET.evaluate(claim_of(content))
+    shuffled = list(content["lines"])
     shuffle.shuffle(shuffled)
-    decision, again = RULESET.evaluate(build(payer, lines=lines)), RULESET.evaluate(build(payer, lines=shuffled))
+    again = RULESET.evaluate(claim_of({**content, "lines": shuffled}))
 
-    assert not [finding for finding in decision.findings if finding.name == "rule-error"]
-    assert decision == RULESET.evaluate(build(payer, lines=lines))
+    assert [finding.message for finding in decision.findings if finding.name == "rule-error"] == []
+    assert decision == RULESET.evaluate(claim_of(content))
     assert decision.disposition == again.disposition
-    assert sorted((f.rule_id, f.severity) for f in decision.findings) == sorted(
-        (f.rule_id, f.severity) for f in again.findings
+    assert sorted((each.rule_id, each.severity) for each in decision.findings) == sorted(
+        (each.rule_id, each.severity) for each in again.findings
     )
+
+
+@settings(max_examples=400)
+@given(claim_contents())
+def test_what_a_rule_says_it_can_not_find_it_does_not_find(content: dict[str, Any]) -> None:
+    """Asking only the checks that a claim's codes, modifiers and diagnoses concern leaves nothing out."""
+    claim = claim_of(content)
+
+    assert RULESET.evaluate(claim, thorough=True) == RULESET.evaluate(claim)
