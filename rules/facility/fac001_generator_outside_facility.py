@@ -44,7 +44,7 @@ _NEEDS_AREA = "63685 in place of service 11 needs the contractor area; no office
     ),
 )
 def check(claim: Claim, line: ServiceLine, policy: Mapping[str, Any]) -> Flag | NotEvaluated | None:
-    if claim.place_of_service_on(line) != _OFFICE:
+    if (line.place_of_service or claim.place_of_service) != _OFFICE:
         return None
     has_no_office_value = line.procedure_code in policy["place_of_service.no_office_value"]
     area = contractor_area(claim, policy["place_of_service.contractor_areas"])

@@ -29,7 +29,7 @@ from rich.table import Table
 from rules import RuleSet
 from tests.bench.claims import claim_events, claim_pool
 from tests.bench.measure import ROOT, Candidate, Figures, measure
-from tests.bench.parts import measure_parts
+from tests.bench.parts import measure_catalogue, measure_parts
 from tests.bench.x12 import measure_x12
 from tests.kafka_broker import Cluster, KafkaBroker
 
@@ -63,9 +63,11 @@ def main() -> None:
         rounds = _end_to_end(cluster, claim_events(pool, options.claims), options.rounds, options.output)
     end_to_end = {name: _summary(figures) for name, figures in rounds.items()}
     parts = measure_parts(ruleset, pool)
+    catalogue = measure_catalogue(ruleset)
     x12 = measure_x12()
     _print_end_to_end(end_to_end, options.claims)
     _print_parts(parts)
+    _print_catalogue(catalogue)
     _print_x12(x12)
     results = {
         **about,
@@ -73,6 +75,7 @@ def main() -> None:
         "claims": options.claims,
         "end_to_end": end_to_end,
         "parts": parts,
+        "catalogue": catalogue,
         "x12": x12,
     }
     path = options.output / "results.json"
@@ -224,6 +227,15 @@ def _print_parts(parts: Mapping[str, Mapping[str, float]]) -> None:
         table.add_column(kind, justify="right")
     for part, by_kind in parts.items():
         table.add_row(part, *(f"{us:.1f}" for us in by_kind.values()))
+    console.print(table)
+
+
+def _print_catalogue(catalogue: Mapping[str, Mapping[str, float]]) -> None:
+    table = Table(title="Every rule on a clean claim of four lines, beside decoding it: µs", title_justify="left")
+    for heading in ("claim", "decode", "evaluate", "ratio"):
+        table.add_column(heading, justify="left" if heading == "claim" else "right")
+    for claim, figures in catalogue.items():
+        table.add_row(claim, f"{figures['decode']:.1f}", f"{figures['evaluate']:.1f}", f"{figures['ratio']:.2f}")
     console.print(table)
 
 

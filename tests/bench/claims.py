@@ -49,6 +49,31 @@ _DEFECTS: tuple[Callable[[dict[str, Any]], Any], ...] = (
 )
 
 
+_ESTABLISHED = {
+    "prior_authorization_number": "A1",
+    "case_facts": {
+        "ncd_late_resort": True,
+        "ncd_other_therapies": True,
+        "ncd_screening": True,
+        "ncd_facilities": True,
+        "ncd_trial_relief": True,
+    },
+}
+_VISITS = (
+    a_line("99203", charge_amount="310.00"),
+    a_line("99213", charge_amount="160.00", service_date="2026-06-02"),
+    a_line("99214", charge_amount="235.00", service_date="2026-06-23"),
+)
+# Nothing at all is to be said of these: what evaluating the whole catalogue costs, and nothing else.
+CLEAN_CLAIMS: dict[str, bytes] = {
+    "Medicare, surgeon": as_json(claim_content(**_ESTABLISHED, lines=[a_line(), *_VISITS])).encode(),
+    "Medicare, hospital": as_json(
+        facility_claim_content(**_ESTABLISHED, lines=[*facility_claim_content()["lines"], *_FACILITY_EXTRAS[2:4]])
+    ).encode(),
+    "BCBSMA, surgeon": as_json(claim_content("BCBSMA", **_ESTABLISHED, lines=[a_line(), *_VISITS])).encode(),
+}
+
+
 def claim_pool(ruleset: RuleSet) -> dict[Disposition, list[bytes]]:
     """Claims that clear and claims that are flagged, all with one id.
 

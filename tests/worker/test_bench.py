@@ -34,5 +34,7 @@ def test_a_short_run_gives_figures_of_every_candidate(kafka: Cluster, tmp_path: 
         assert figures["cpu_us_per_claim"] > 0, name
     assert set(results["parts"]) == {"decode", "evaluate", "handle"}
     assert all(us > 0 for by_kind in results["parts"].values() for us in by_kind.values())
+    assert len(results["catalogue"]) >= 2
+    assert all(figures["ratio"] > 0 for figures in results["catalogue"].values())
     assert set(results["x12"]) >= {"pyx12: segments", "segments and loops", "claim events"}
     assert all(step["claims_per_second"] > 0 and step["ratio"] > 0 for step in results["x12"].values())
