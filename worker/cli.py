@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -13,14 +12,9 @@ from typing import Any, Literal, cast
 import click
 from pydantic import SecretStr
 from pydantic_core import to_json
-from rich.console import Console
-from rich.markdown import Markdown
 from rich.table import Table
 
-from rules import Claim, ClaimError, Disposition, RuleSet, __version__, claim_schema
-from rules.engine.explain import explain
-from rules.engine.policy import ReferenceDataError
-from rules.engine.rule import RuleDefinitionError
+from rules import Claim, ClaimError, Disposition, __version__, claim_schema
 from worker.answers import (
     Writer,
     clock_control_number,
@@ -34,11 +28,12 @@ from worker.answers import (
 from worker.codec import decision_content, envelope
 from worker.inputs import Item, files_in, read_file
 from worker.pipeline import input_digest
-from worker.settings import PREFIX, Settings, SettingsError, load_settings
+from worker.reference_cli import reference
+from worker.rulebook import load_rulebook
+from worker.rules_cli import rules_group
+from worker.settings import PREFIX, Settings, load_settings
+from worker.terminal import CLEARED, FLAGGED, UNREADABLE, clear_errors, console, say
 from worker.x12.envelope import LAST_CONTROL_NUMBER, Written
-
-CLEARED, FLAGGED, UNREADABLE = 0, 1, 2
-FAILED = 3
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -59,11 +54,11 @@ def worker() -> None:
     from worker.kafka import wait_for_topics
     from worker.log import configure_logging
 
-    with _clear_errors():
+    with clear_errors():
         settings = load_settings()
         configure_logging(settings)
         log = structlog.get_logger("claimscrub.worker")
-        ruleset = RuleSet.load()
+        ruleset = load_rulebook(settings)
         log.info("rules", rules=len(ruleset.rules), rule_set_version=ruleset.version, rule_set_digest=ruleset.digest)
         partitions = wait_for_topics(settings, lambda reason: log.warning("waiting", reason=reason))
         log.info("starting", bootstrap_servers=settings.bootstrap_servers, partitions=partitions)
@@ -78,7 +73,7 @@ def demo() -> None:
     """Show it at work: an in-memory Kafka broker, a worker, and two dozen invented claims."""
     from worker.demo import run_demo
 
-    with _clear_errors():
+    with clear_errors():
         run_demo()
 
 
@@ -97,15 +92,15 @@ def check(files: tuple[str, ...], as_of: datetime | None, with_claim: bool) -> N
     Exit code: 0 all cleared, 1 something flagged, 2 something unreadable.
     """
     result = CLEARED
-    with _clear_errors():
-        ruleset = RuleSet.load()
+    with clear_errors():
+        ruleset = load_rulebook(load_settings())
         today = datetime.now(UTC).date()  # as of a record that would be submitted now
         for item in _claims(files):
             if item.claim is None:
                 result = UNREADABLE
                 continue
             received = as_of.date() if as_of else item.claim.received_date or today
-            judged = item.claim.model_copy(update={"received_date": received})
+            judged = item.claim.changed(received_date=received)
             decision = ruleset.evaluate(judged)
             content = decision_content(decision, judged, input_digest(item.raw))
             sys.stdout.buffer.write(
@@ -147,11 +142,11 @@ def submit(files: tuple[str, ...], folder: Path | None, settle: float) -> None:
     if bool(files) == (folder is not None):
         raise click.UsageError("name the files to submit, or a folder with --watch")
     result = CLEARED
-    with _clear_errors():
+    with clear_errors():
         if folder is not None:
             from worker.watch import watch
 
-            watch(folder, load_settings(), settle, _say)
+            watch(folder, load_settings(), settle, say)
             sys.exit(CLEARED)
         from worker.submit import Submitter
 
@@ -161,7 +156,7 @@ def submit(files: tuple[str, ...], folder: Path | None, settle: float) -> None:
                     result = UNREADABLE
                 else:
                     submitter.submit(item.claim.claim_id, item.raw)
-        _say(f"{submitter.count} claims published to {submitter.topic}")
+        say(f"{submitter.count} claims published to {submitter.topic}")
     sys.exit(result)
 
 
@@ -220,7 +215,7 @@ def acknowledge(accepted: str, syntax: bool, **options: Any) -> None:
     _check_output_options(**options)
     if syntax and options["topics"]:
         raise click.UsageError("--syntax takes 837 files, not --topics")
-    with _clear_errors():
+    with clear_errors():
         if syntax:
             sys.exit(_write_syntax(syntax_acknowledgements, **options))
         write = partial(acknowledgements, accepted=cast('Literal["A1", "A2"]', accepted))
@@ -241,14 +236,14 @@ def export(**options: Any) -> None:
     from worker.x12.export_837 import export as exported
 
     _check_output_options(**options)
-    with _clear_errors():
+    with clear_errors():
         sys.exit(_write_answers("export", exported, flagged=False, **options))
 
 
 @main.command()
 def settings() -> None:
     """Show every setting: its environment variable, the value in force, and what it means."""
-    with _clear_errors():
+    with clear_errors():
         values = load_settings()
         table = Table("variable", "value", "meaning", box=None, pad_edge=False)
         for name, field in Settings.model_fields.items():
@@ -258,13 +253,16 @@ def settings() -> None:
             shown = "" if value is None else str(value)
             changed = name in values.model_fields_set
             table.add_row(PREFIX + name.upper(), f"[bold]{shown}[/bold]" if changed else shown, field.description)
-        _console().print(table)
+        console().print(table)
 
 
 @main.command()
 def schema() -> None:
     """Print the JSON Schema of a claim event."""
     click.echo(to_json(claim_schema(), indent=2).decode())
+
+
+main.add_command(reference)
 
 
 @main.group()
@@ -277,48 +275,12 @@ def topics_create() -> None:
     """Make the topics that are missing; those that exist stay as they are."""
     from worker.kafka import create_topics
 
-    with _clear_errors():
+    with clear_errors():
         for name, made in create_topics(load_settings()).items():
             click.echo(f"{name}: {'created' if made else 'exists'}")
 
 
-@main.group("rules")
-def rules_group() -> None:
-    """The rules."""
-
-
-@rules_group.command("list")
-@click.option("--json", "as_json", is_flag=True, help="As JSON, one object a line.")
-def rules_list(as_json: bool) -> None:
-    """Every rule with its severity and what it finds."""
-    with _clear_errors():
-        ruleset = RuleSet.load()
-        if as_json:
-            for rule in ruleset.rules.values():
-                fields = ("id", "name", "family", "severity", "status", "reason", "title", "remedy")
-                click.echo(to_json({field: getattr(rule, field) for field in fields}).decode())
-            return
-        table = Table("rule", "name", "severity", "finds", box=None, pad_edge=False)
-        for rule in ruleset.rules.values():
-            table.add_row(rule.id, rule.name, rule.severity.value, rule.title)
-        _console().print(table)
-
-
-@rules_group.command("explain")
-@click.argument("rule_id", metavar="ID")
-def rules_explain(rule_id: str) -> None:
-    """What a rule finds and why, its values with their dates, its sources. ID is UNT001 or units-over-daily-limit."""
-    with _clear_errors():
-        ruleset = RuleSet.load()
-        wanted = [rule for rule in ruleset.rules.values() if rule_id.upper() == rule.id or rule_id.lower() == rule.name]
-        if not wanted:
-            click.echo(f"claimscrub: no rule {rule_id}; see: claimscrub rules list", err=True)
-            sys.exit(UNREADABLE)
-        text = explain(wanted[0], ruleset)
-        if sys.stdout.isatty():
-            Console(width=min(Console().width, 110)).print(Markdown(text))
-        else:
-            click.echo(text)
+main.add_command(rules_group)
 
 
 def _claims(paths: Iterable[str]) -> Iterator[Item]:
@@ -334,13 +296,13 @@ def _claims(paths: Iterable[str]) -> Iterator[Item]:
                             raise item.error
                         yield item._replace(claim=item.claim or Claim.from_json(item.raw))
                     except ClaimError as error:
-                        _say(f"claimscrub: {item.source}: {error}")
+                        say(f"claimscrub: {item.source}: {error}")
                         yield item._replace(claim=None)
             except OSError as error:
-                _say(f"claimscrub: {path}: {error.strerror or error}")
+                say(f"claimscrub: {path}: {error.strerror or error}")
                 yield Item(path, b"")
         if nothing:
-            _say(f"claimscrub: {given}: no files in this folder; expected an 837, or claim events in JSON")
+            say(f"claimscrub: {given}: no files in this folder; expected an 837, or claim events in JSON")
             yield Item(given, b"")
 
 
@@ -381,7 +343,7 @@ def _write_answers(
             write=write,
             follow_seconds=follow,
             control_number=control_number,
-            say=_say,
+            say=say,
         )
         return CLEARED if complete else UNREADABLE
     errors = _Errors()
@@ -411,7 +373,7 @@ class _Errors:
 
     def add(self, line: str) -> None:
         self.result = UNREADABLE
-        _say(f"claimscrub: {line}")
+        say(f"claimscrub: {line}")
 
 
 def _put(written: Written, folder: Path | None, errors: _Errors) -> None:
@@ -424,7 +386,7 @@ def _put(written: Written, folder: Path | None, errors: _Errors) -> None:
         for path in save(written.files, folder):
             click.echo(str(path))
     for note in notes(written):
-        _say(note)
+        say(note)
     for problem in written.errors:
         errors.add(described(problem))
 
@@ -437,41 +399,6 @@ def _with_claim(item: Item, decision: dict[str, Any]) -> bytes:
     """As it stands on the topics, and the source; on one line, however the claim was laid out."""
     claim = item.raw.translate(None, b"\r\n")
     return envelope(claim, to_json(decision))[:-1] + b',"source":' + to_json(item.source) + b"}\n"
-
-
-def _say(line: str) -> None:
-    click.echo(line, err=True)
-
-
-def _console() -> Console:
-    """Standard output; as wide as it needs to be where nobody watches, so that pipes get whole lines."""
-    return Console(width=None if sys.stdout.isatty() else 200)
-
-
-@contextmanager
-def _clear_errors() -> Iterator[None]:
-    """One sentence instead of a traceback for what a user can mend."""
-    from worker.deadletter import DeadLetterFloodError
-    from worker.folder import FolderError
-    from worker.kafka import KafkaProblemError
-
-    known = (
-        SettingsError,
-        KafkaProblemError,
-        DeadLetterFloodError,
-        FolderError,
-        ReferenceDataError,
-        RuleDefinitionError,
-    )
-    try:
-        yield
-    except known as error:
-        click.echo(f"claimscrub: {error}", err=True)
-        sys.exit(FAILED)
-    except BrokenPipeError:
-        # Whoever read our output has had enough.
-        sys.stdout = open("/dev/null", "w")  # noqa: PTH123, SIM115
-        sys.exit(FAILED)
 
 
 if __name__ == "__main__":

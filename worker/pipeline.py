@@ -78,7 +78,7 @@ def handle(
             return Outcome(raw, None, None, ClaimError("$", "X12 text", expected))
         return Outcome(raw, error.claim_id, None, error)
     if claim.received_date is None:
-        claim = claim.model_copy(update={"received_date": utc_date(timestamp_ms)})
+        claim = claim.changed(received_date=utc_date(timestamp_ms))
     decision = ruleset.evaluate(claim, history)
     value = envelope(raw, decision_json(decision, claim, input_digest(raw)))
     if len(value) > limits.message:

@@ -32,6 +32,7 @@ _OTHER_PROVIDER = {"provider": "296", "facility": "296"}
     citations=("x12-carc-rarc-2024-06", "product-logic"),
     field="prior_authorization_number",
     scope="claim",
+    concerns_claim=lambda key, policy: key.is_authorized,  # noqa: ARG005
     policy=("authorization.covered_codes",),
     clean=(
         a_claim(),

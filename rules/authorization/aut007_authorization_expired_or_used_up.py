@@ -29,6 +29,7 @@ from rules.engine.rule import rule
     citations=("x12-carc-rarc-2024-06", "product-logic"),
     field="prior_authorization_number",
     scope="claim",
+    concerns_claim=lambda key, policy: key.is_authorized,  # noqa: ARG005
     policy=("authorization.valid_days", "authorization.covered_codes"),
     clean=(
         a_claim(),

@@ -11,7 +11,15 @@ types of bill 012x and 085x the choice of the table is not confirmed, so a findi
 from collections.abc import Mapping
 from typing import Any
 
-from rules.coding.pairs import CLOSED, PAIR_POLICIES, by_column_two, highest_severity, pair_table, pairs_in
+from rules.coding.pairs import (
+    CLOSED,
+    PAIR_POLICIES,
+    by_column_two,
+    has_pair,
+    highest_severity,
+    pair_table,
+    pairs_in,
+)
 from rules.engine.claim import Claim
 from rules.engine.decision import Flag, Severity
 from rules.engine.examples import a_claim, a_facility_claim, a_facility_line, a_line
@@ -27,6 +35,7 @@ from rules.engine.rule import rule
     citations=("cms-ncci-ptp-practitioner-2024q3", "cms-ncci-ptp-outpatient-2024q3"),
     field="lines[].procedure_code",
     scope="group",
+    concerns=lambda codes, modifiers, policy: has_pair(codes, policy, CLOSED),  # noqa: ARG005
     base_layer="ptp",
     policy=PAIR_POLICIES,
     clean=(

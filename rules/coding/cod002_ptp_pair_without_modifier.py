@@ -18,7 +18,9 @@ from rules.coding.pairs import (
     OPENABLE,
     PAIR_POLICIES,
     by_column_two,
+    has_pair,
     highest_severity,
+    is_visit_pair,
     opening,
     pair_table,
     pairs_in,
@@ -43,6 +45,7 @@ from rules.engine.rule import rule
     ),
     field="lines[].modifiers",
     scope="group",
+    concerns=lambda codes, modifiers, policy: has_pair(codes, policy, OPENABLE),  # noqa: ARG005
     base_layer="ptp",
     policy=(*PAIR_POLICIES, *MODIFIER_POLICIES),
     clean=(
@@ -67,7 +70,7 @@ def check(claim: Claim, group: LineGroup, policy: Mapping[str, Any]) -> list[Fla
             for pair in pairs
             if pair.indicator == OPENABLE
             and not pair.is_generator_exchange
-            and not (claim.is_professional and pair.column_two.procedure_code in visits)
+            and not is_visit_pair(claim, pair, policy)
             and opening(claim, pair, policy) == state
         ):
             code = line.procedure_code

@@ -35,6 +35,7 @@ from rules.engine.rule import rule
     field="lines[].procedure_code",
     scope="group",
     procedures=("63688",),
+    concerns=lambda codes, modifiers, policy: "63685" in codes,  # noqa: ARG005
     base_layer="ptp",
     policy=(*PAIR_POLICIES, *MODIFIER_POLICIES),
     clean=(a_claim(lines=[a_line("63688")]), a_claim(lines=[a_line(), a_line("63688", modifiers=["XS"])])),

@@ -33,6 +33,9 @@ from rules.engine.rule import rule
     field="lines[].modifiers",
     scope="group",
     procedures=("63688",),
+    concerns=lambda codes, modifiers, policy: (
+        "63685" in codes and not policy["ncci.bypass_modifiers"].isdisjoint(modifiers)
+    ),
     policy=(*PAIR_POLICIES, *MODIFIER_POLICIES),
     yields_to=("COD003",),
     clean=(a_claim(lines=[a_line(), a_line("63688")]), a_claim(lines=[a_line("63688", modifiers=["XS"])])),

@@ -10,7 +10,15 @@ Known limit: on the claim of an ambulatory surgery center the choice of the tabl
 from collections.abc import Mapping
 from typing import Any
 
-from rules.coding.pairs import MODIFIER_POLICIES, OPENABLE, by_column_two, highest_severity, opening, pairs_in
+from rules.coding.pairs import (
+    MODIFIER_POLICIES,
+    OPENABLE,
+    by_column_two,
+    has_pair,
+    highest_severity,
+    opening,
+    pairs_in,
+)
 from rules.engine.claim import Claim
 from rules.engine.decision import Flag, Severity
 from rules.engine.examples import a_claim, a_line
@@ -26,6 +34,9 @@ from rules.engine.rule import rule
     citations=("cms-ncci-ptp-practitioner-2024q3", "noridian-modifiers-2024-06", "cms-mpfs-2024-07"),
     field="lines[].modifiers",
     scope="group",
+    concerns=lambda codes, modifiers, policy: (  # noqa: ARG005
+        not policy["modifiers.visit_codes"].isdisjoint(codes) and has_pair(codes, policy, OPENABLE)
+    ),
     claim_types=("professional",),
     base_layer="ptp",
     policy=("ncci.pairs_practitioner", *MODIFIER_POLICIES),

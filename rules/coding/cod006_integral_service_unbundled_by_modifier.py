@@ -33,6 +33,13 @@ from rules.engine.rule import rule
     citations=("coding-knowledge", "cms-ncci-ptp-practitioner-2024q3"),
     field="lines[].modifiers",
     scope="group",
+    concerns=lambda codes, modifiers, policy: (
+        not (
+            policy["ncci.integral_services"].isdisjoint(codes)
+            or policy["modifiers.family_surgical"].isdisjoint(codes)
+            or policy["ncci.bypass_modifiers"].isdisjoint(modifiers)
+        )
+    ),
     policy=(*PAIR_POLICIES, *MODIFIER_POLICIES, "ncci.integral_services", "modifiers.family_surgical"),
     yields_to=("COD002",),
     clean=(

@@ -24,6 +24,7 @@ from rules.engine.rule import rule
     citations=("cms-ncci-addon-2024-06", "uhc-smart-edits"),
     field="lines[].procedure_code",
     scope="group",
+    concerns=lambda codes, modifiers, policy: not policy["ncci.addon_codes"].isdisjoint(codes),  # noqa: ARG005
     base_layer="aoc",
     policy=("ncci.addon_codes", "ncci.addon_primaries"),
     clean=(

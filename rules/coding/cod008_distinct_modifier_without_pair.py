@@ -27,6 +27,7 @@ from rules.engine.rule import rule
     citations=("noridian-modifiers-2024-06", "cms-ncci-ptp-practitioner-2024q3"),
     field="lines[].modifiers",
     scope="group",
+    concerns=lambda codes, modifiers, policy: not policy["modifiers.distinct"].isdisjoint(modifiers),  # noqa: ARG005
     policy=(*PAIR_POLICIES, "modifiers.distinct", "modifiers.visit_codes", "modifiers.family_surgical"),
     yields_to=("COD001",),
     clean=(
@@ -56,10 +57,11 @@ def check(claim: Claim, group: LineGroup, policy: Mapping[str, Any]) -> list[Fla
 
     return [
         Flag(
-            f"{', '.join(m for m in line.modifiers if m in distinct)} on {line.procedure_code}, which forms no pair "
-            f"that a modifier opens with another line of {group.service_date}",
+            f"{', '.join(found)} on {line.procedure_code}, which forms no pair that a modifier opens with another line "
+            f"of {group.service_date}",
             line=line,
+            modifiers=found,
         )
         for line in marked
-        if opens_nothing(line)
+        if opens_nothing(line) and (found := tuple(each for each in line.modifiers if each in distinct))
     ]

@@ -23,6 +23,9 @@ from rules.engine.rule import rule
     citations=("noridian-modifiers-2024-06",),
     field="lines[].modifiers",
     claim_types=("professional",),
+    concerns=lambda codes, modifiers, policy: (
+        not (policy["modifiers.visit_codes"].isdisjoint(codes) or policy["modifiers.distinct"].isdisjoint(modifiers))
+    ),
     base_layer="mpfs",
     policy=("modifiers.distinct", "modifiers.visit_codes"),
     clean=(
@@ -36,12 +39,13 @@ from rules.engine.rule import rule
 )
 def check(claim: Claim, line: ServiceLine, policy: Mapping[str, Any]) -> Flag | None:  # noqa: ARG001
     distinct = policy["modifiers.distinct"]
-    if not line.modifiers or distinct.isdisjoint(line.modifiers):
+    is_visit = line.procedure_code in policy["modifiers.visit_codes"]
+    if not is_visit or not line.modifiers or distinct.isdisjoint(line.modifiers):
         return None
-    if line.procedure_code not in policy["modifiers.visit_codes"]:
-        return None
-    found = ", ".join(modifier for modifier in line.modifiers if modifier in distinct)
+    found = tuple(modifier for modifier in line.modifiers if modifier in distinct)
+    named = ", ".join(found)
     return Flag(
-        f"{found} on the visit {line.procedure_code}",
-        remedy=f"Replace {found} on the visit by 25 or 24 if one applies.",
+        f"{named} on the visit {line.procedure_code}",
+        remedy=f"Replace {named} on the visit by 25 or 24 if one applies.",
+        modifiers=found,
     )

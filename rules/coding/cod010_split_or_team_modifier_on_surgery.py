@@ -26,6 +26,9 @@ _NEVER_PAID_TO_TEAM = "0"
     remedy="Remove the modifier; the code has no technical part and no team payment.",
     citations=("cms-mpfs-2024-07", "cms-pprrvu-2022-2024"),
     field="lines[].modifiers",
+    concerns=lambda codes, modifiers, policy: (  # noqa: ARG005
+        _TEAM in modifiers or not policy["modifiers.split"].isdisjoint(modifiers)
+    ),
     base_layer="mpfs",
     effective=date(2022, 1, 1),
     policy=("fee_schedule.indicators", "modifiers.split"),
@@ -47,4 +50,5 @@ def check(claim: Claim, line: ServiceLine, policy: Mapping[str, Any]) -> Flag | 
     return Flag(
         f"{named} on {line.procedure_code}, which has {lacks}",
         remedy=f"Remove {named}; {line.procedure_code} has {lacks}.",
+        modifiers=tuple(wrong),
     )

@@ -28,6 +28,9 @@ _REDUCED_WHEN_MULTIPLE = "2"
     citations=("cms-mpfs-2024-07", "fcso-mpfs-indicators"),
     field="lines[].modifiers",
     scope="claim",
+    concerns=lambda codes, modifiers, policy: (  # noqa: ARG005
+        _BOTH_SIDES in modifiers or policy["modifiers.sides"] <= modifiers
+    ),
     base_layer="mpfs",
     effective=date(2022, 1, 1),
     policy=("fee_schedule.indicators", "modifiers.sides"),
@@ -45,8 +48,6 @@ def check(claim: Claim, policy: Mapping[str, Any]) -> list[Flag] | None:
         for line in claim.lines
         if line.modifiers and (_BOTH_SIDES in line.modifiers or not sides.isdisjoint(line.modifiers))
     ]
-    if not marked:
-        return None
     billed: dict[tuple[str, date | None], set[str]] = {}
     for line in marked:
         billed.setdefault((line.procedure_code, line.service_date), set()).update(line.modifiers)
@@ -57,7 +58,10 @@ def check(claim: Claim, policy: Mapping[str, Any]) -> list[Flag] | None:
         if row is None or row["bilateral"] != _NOT_BILATERAL or row["multiple"] != _REDUCED_WHEN_MULTIPLE:
             continue
         if _BOTH_SIDES in line.modifiers:
-            flags.append(Flag(f"50 on {code}, which is not paid for two sides", line=line))
+            flags.append(Flag(f"50 on {code}, which is not paid for two sides", line=line, modifiers=(_BOTH_SIDES,)))
         elif sides <= billed[code, line.service_date]:
-            flags.append(Flag(f"LT and RT for {code} on one day; it is not paid for two sides", line=line))
+            found = tuple(sorted(sides.intersection(line.modifiers)))
+            flags.append(
+                Flag(f"LT and RT for {code} on one day; it is not paid for two sides", line=line, modifiers=found)
+            )
     return flags

@@ -27,6 +27,9 @@ _NOT_BILATERAL = "0"
     citations=("cms-mpfs-2024-07", "aapc-laterality", "ncci-modifier-list"),
     field="lines[].modifiers",
     scope="group",
+    concerns=lambda codes, modifiers, policy: (
+        not (policy["modifiers.sides"].isdisjoint(modifiers) or policy["modifiers.family"].isdisjoint(codes))
+    ),
     policy=(*PAIR_POLICIES, *MODIFIER_POLICIES, "fee_schedule.indicators", "modifiers.sides", "modifiers.family"),
     yields_to=("COD011",),
     clean=(a_claim(), a_claim(lines=[a_line("64561", modifiers=["LT"])])),
@@ -54,7 +57,7 @@ def check(claim: Claim, group: LineGroup, policy: Mapping[str, Any]) -> list[Fla
         if opened:
             one, two, _ = opened[0]
             message += f"; nothing else opens the pair of {one.procedure_code} with {two.procedure_code}"
-        flags.append(Flag(message, line=line))
+        flags.append(Flag(message, line=line, modifiers=tuple(found)))
     return flags
 
 

@@ -4,8 +4,8 @@ A code is split into finer ones with the fiscal year (1 October), and the old on
 with such a code fails before any question of coverage. Confirmed is that the codes of the table are not billable in
 FY2026; for other years, and for a row that is marked, a finding is a warning.
 
-Known limits: no full ICD-10-CM set is loaded, so a code that does not exist, or an incomplete one outside the table, is
-not found. A claim over two fiscal years is judged by its first date.
+Known limits: unless the ICD-10-CM set of the date is loaded, a code that does not exist, or an incomplete one outside
+the table, is not found. A claim over two fiscal years is judged by its first date.
 """
 
 from collections.abc import Mapping
@@ -17,6 +17,11 @@ from rules.engine.examples import a_claim, a_facility_claim
 from rules.engine.rule import rule
 
 
+def _may_be_invalid(code: str, policy: Mapping[str, Any]) -> bool:
+    loaded = policy["code_sets.diagnoses"]
+    return code in policy["diagnoses.not_billable"] or (loaded is not None and bool(code) and code not in loaded)
+
+
 @rule(
     title="Diagnosis is not billable",
     severity=Severity.ERROR,
@@ -25,7 +30,8 @@ from rules.engine.rule import rule
     citations=("icd10cm-fy2026", "x12-carc-rarc-2024-06"),
     field="diagnoses[].code",
     scope="claim",
-    policy=("diagnoses.not_billable",),
+    concerns_diagnosis=_may_be_invalid,
+    policy=("diagnoses.not_billable", "code_sets.diagnoses"),
     clean=(a_claim(), a_claim(diagnoses=[{"code": "G90.521"}, {"code": "T85.112A"}])),
     flagged=(
         a_claim(diagnoses=[{"code": "M54.5"}]),
@@ -33,26 +39,31 @@ from rules.engine.rule import rule
     ),
 )
 def check(claim: Claim, policy: Mapping[str, Any]) -> list[Flag] | NotEvaluated | None:
-    table = policy["diagnoses.not_billable"]
-    if table.keys().isdisjoint([diagnosis.undotted for diagnosis in claim.diagnoses]):
-        return None
+    table, loaded = policy["diagnoses.not_billable"], policy["code_sets.diagnoses"]
     day = claim.first_service_date
-    if day is None:
-        return NotEvaluated("the claim has no date")
     flags: dict[str, Flag] = {}
     for position, diagnosis in enumerate(claim.diagnoses, 1):
-        row = table.get(diagnosis.undotted)
-        if row is None or (row["since"] is not None and day < row["since"]):
+        code = diagnosis.undotted
+        if not _may_be_invalid(code, policy):
+            continue
+        if day is None:
+            return NotEvaluated("the claim has no date")
+        row = table.get(code)
+        if row is not None and (row["since"] is None or day >= row["since"]):
+            problem, instead = f"is not billable on {day}", f"a complete code: {row['use_instead']}"
+        elif loaded is not None and code not in loaded:
+            problem, instead = f"is not in the ICD-10-CM set of {day}", f"a code valid on {day}"
+        else:
             continue
         flags.setdefault(
-            diagnosis.undotted,
+            code,
             Flag(
-                f"diagnosis {position}, {diagnosis.code}, is not billable on {day}",
-                remedy=f"Replace {diagnosis.code} by a complete code: {row['use_instead']}.",
+                f"diagnosis {position}, {diagnosis.code}, {problem}",
+                remedy=f"Replace {diagnosis.code} by {instead}.",
                 field=f"diagnoses[{position - 1}].code",
                 rarc="MA63" if position == 1 else "M64",
                 status_code="254" if position == 1 else "255",
-                severity=Severity.WARNING if row["confidence"] else None,
+                severity=Severity.WARNING if row is not None and row["confidence"] else None,
             ),
         )
     return list(flags.values()) or None

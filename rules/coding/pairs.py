@@ -7,8 +7,10 @@ pairs they hold those of 63685.
 
 from collections.abc import Iterable, Mapping
 from datetime import date
+from itertools import permutations
 from typing import Any, Final, Literal, NamedTuple
 
+from rules.coding.billers import is_surgery_center
 from rules.engine.claim import Claim, ServiceLine
 from rules.engine.decision import Severity
 from rules.engine.grouping import LineGroup
@@ -20,7 +22,7 @@ OPENABLE: Final = "1"
 PAIR_POLICIES: Final = ("ncci.pairs_practitioner", "ncci.pairs_outpatient")
 MODIFIER_POLICIES: Final = ("ncci.bypass_modifiers", "ncci.visit_bypass_modifiers", "modifiers.visit_codes")
 _EXCHANGE: Final = ("63685", "63688")
-_ASC_TAXONOMY: Final = "261QA1903X"
+_MANY: Final = 50
 
 Opening = Literal["open", "shut", "on column one only"]
 PairTable = Mapping[tuple[str, str], Mapping[str, Any]]
@@ -39,17 +41,6 @@ class LinePair(NamedTuple):
         return (self.column_one.procedure_code, self.column_two.procedure_code) == _EXCHANGE
 
 
-class _Row(NamedTuple):
-    indicator: str
-    after: date
-    until: date
-
-
-_Index = dict[str, dict[str, _Row]]
-# A table lives as long as the rule set; held here beside its index, its id cannot pass to another.
-_indexes: dict[int, tuple[PairTable, _Index]] = {}
-
-
 def pair_table(claim: Claim, policy: Mapping[str, Any]) -> PairTable | None:
     """The table a claim is judged by; None for inpatient and other claims, which have none."""
     if not (claim.is_professional or claim.is_outpatient_hospital):
@@ -61,11 +52,20 @@ def pair_table(claim: Claim, policy: Mapping[str, Any]) -> PairTable | None:
 def highest_severity(claim: Claim) -> Severity | None:
     """A warning where it is not confirmed that such claims are judged by the table, else None for the rule's own."""
     if claim.is_professional:
-        is_asc = claim.practice.ambulatory_surgery_center
-        if is_asc is None:
-            is_asc = claim.billing_provider.taxonomy == _ASC_TAXONOMY
-        return Severity.WARNING if is_asc else None
+        return Severity.WARNING if is_surgery_center(claim) else None
     return None if claim.type_of_bill.startswith("013") else Severity.WARNING
+
+
+def has_pair(codes: frozenset[str], policy: Mapping[str, Any], indicator: str) -> bool:
+    """Whether two of the codes may form a pair of this indicator, whatever the day; for `concerns` of a rule."""
+    if len(codes) > _MANY:  # rather than ask for each of thousands of pairs, let the check find out
+        return True
+    tables = [policy[name] for name in PAIR_POLICIES if name in policy]
+    return any(
+        row is not None and row["indicator"] == indicator
+        for pair in permutations(codes, 2)
+        for row in (table.get(pair) for table in tables)
+    )
 
 
 def pairs_in(group: LineGroup, table: PairTable | None) -> list[LinePair]:
@@ -74,21 +74,36 @@ def pairs_in(group: LineGroup, table: PairTable | None) -> list[LinePair]:
         return []
     found: list[LinePair] | None = group.worked_out.get("pairs")
     if found is None:
-        found = group.worked_out["pairs"] = _find_pairs(group, _index(table))
+        found = group.worked_out["pairs"] = _find_pairs(group, table)
     return found
 
 
-def _find_pairs(group: LineGroup, index: _Index) -> list[LinePair]:
-    found: list[LinePair] = []
-    for one in group.lines:
-        seconds = index.get(one.procedure_code)
-        if seconds is None or seconds.keys().isdisjoint(group.codes):
-            continue
-        for two in group.lines:
-            row = seconds.get(two.procedure_code)
-            if row is not None and row.after < group.service_date <= row.until:
-                found.append(LinePair(one, two, row.indicator))
-    return found
+def _find_pairs(group: LineGroup, table: PairTable) -> list[LinePair]:
+    in_force = {
+        pair: table[pair]["indicator"]
+        for pair in permutations(group.codes, 2)
+        if pair in table and _is_in_force(pair, table, group.service_date)
+    }
+    if not in_force:
+        return []
+    return [
+        LinePair(one, two, in_force[pair])
+        for one in group.lines
+        for two in group.lines
+        if (pair := (one.procedure_code, two.procedure_code)) in in_force
+    ]
+
+
+def _is_in_force(pair: tuple[str, str], table: PairTable, day: date) -> bool:
+    row = table[pair]
+    deleted_on, effective_on = row["deleted_on"], row.get("effective_on")
+    if deleted_on is not None and day > deleted_on:
+        return False
+    if effective_on is not None:
+        return bool(effective_on <= day)
+    # A pair of unknown start whose reverse was deleted began after that: at most one of the two is in force.
+    reverse = table.get((pair[1], pair[0]))
+    return deleted_on is not None or reverse is None or reverse["deleted_on"] is None or day > reverse["deleted_on"]
 
 
 def opening(claim: Claim, pair: LinePair, policy: Mapping[str, Any]) -> Opening:
@@ -112,14 +127,23 @@ def by_column_two(pairs: Iterable[LinePair]) -> list[tuple[ServiceLine, str]]:
     return [(line, " and ".join(codes)) for line, codes in found.values()]
 
 
-def _index(table: PairTable) -> _Index:
-    held = _indexes.get(id(table))
-    if held is None:
-        index: _Index = {}
-        for (one, two), row in table.items():
-            reverse = table.get((two, one))
-            # Of a pair and its reverse at most one is in force: the later begins when the earlier is deleted.
-            after = None if reverse is None or row["deleted_on"] else reverse["deleted_on"]
-            index.setdefault(one, {})[two] = _Row(row["indicator"], after or date.min, row["deleted_on"] or date.max)
-        held = _indexes[id(table)] = (table, index)
-    return held[1]
+def is_visit_pair(claim: Claim, pair: LinePair, policy: Mapping[str, Any]) -> bool:
+    """Whether it is the pair of a practitioner's operation with a visit, which COD005 speaks of."""
+    return claim.is_professional and pair.column_two.procedure_code in policy["modifiers.visit_codes"]
+
+
+def denied_lines(claim: Claim, group: LineGroup, policy: Mapping[str, Any]) -> list[ServiceLine]:
+    """The lines that COD001, COD002 and COD003 report."""
+    return [
+        line
+        for line, _ in by_column_two(
+            pair
+            for pair in pairs_in(group, pair_table(claim, policy))
+            if pair.indicator == CLOSED
+            or (
+                pair.indicator == OPENABLE
+                and not is_visit_pair(claim, pair, policy)
+                and opening(claim, pair, policy) != "open"
+            )
+        )
+    ]

@@ -8,7 +8,7 @@ blank number is CMP001's finding.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
 from functools import cache
 from typing import Any
@@ -39,7 +39,7 @@ from rules.engine.rule import rule
 )
 def check(claim: Claim, policy: Mapping[str, Any]) -> str | None:
     number = claim.subscriber.member_number
-    if not number or _compiled(policy["identifiers.mbi"]).fullmatch(number):
+    if not number or _shape(policy["identifiers.mbi"])(number):
         return None
     if "-" in number:
         return "the member number has dashes; a Medicare number is written without them"
@@ -47,5 +47,5 @@ def check(claim: Claim, policy: Mapping[str, Any]) -> str | None:
 
 
 @cache
-def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern)
+def _shape(pattern: str) -> Callable[[str], re.Match[str] | None]:
+    return re.compile(pattern).fullmatch

@@ -6,6 +6,7 @@ Known limit: a missing date of the period is CMP001's finding too.
 """
 
 from collections.abc import Mapping
+from datetime import date
 from typing import Any
 
 from rules.engine.claim import Claim
@@ -31,6 +32,19 @@ from rules.engine.rule import rule
 )
 def check(claim: Claim, policy: Mapping[str, Any]) -> list[Flag] | NotEvaluated | None:  # noqa: ARG001
     start, through, received = claim.statement_from_date, claim.statement_through_date, claim.received_date
+    if start is not None and through is not None and received is not None and start <= through <= received:
+        for line in claim.lines:
+            day, last = line.service_date, line.service_date_through
+            if (day is not None and not start <= day <= through) or (last is not None and not start <= last <= through):
+                break
+        else:
+            return None
+    return _judge(claim, start, through, received)
+
+
+def _judge(
+    claim: Claim, start: date | None, through: date | None, received: date | None
+) -> list[Flag] | NotEvaluated | None:
     flags = []
     if start is None:
         flags.append(Flag("the statement from date is missing", rarc="M52"))

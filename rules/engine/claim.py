@@ -5,7 +5,7 @@ missing field is a finding (`core-field-missing`), not an unreadable claim. What
 no meaning behind: bytes that are not JSON, a date that is no date, an amount that is no number, a claim without an id.
 
 Amounts and units are `Decimal`, dates are `datetime.date`; codes are upper-cased and stripped when read. Fields that
-are not known here are kept (`model_extra`) and travel on in the claim's original bytes.
+are not known here travel on in the claim's original bytes.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import json
 from collections.abc import Iterable
 from datetime import date
 from decimal import Decimal
+from functools import cache
 from typing import Annotated, Any, Literal, NoReturn, Self
 
 from pydantic import (
@@ -23,8 +24,10 @@ from pydantic import (
     Field,
     GetCoreSchemaHandler,
     StringConstraints,
+    TypeAdapter,
     ValidationError,
 )
+from pydantic.dataclasses import dataclass
 from pydantic_core import CoreSchema, PydanticKnownError, core_schema
 from typing_extensions import TypedDict
 
@@ -77,16 +80,24 @@ def _of_sane_size(value: Decimal) -> Decimal:
 
 
 _MOST_DIGITS = 18
+VOID = "8"
+"""Frequency code of a claim that takes back an earlier one."""
 Amount = Annotated[Decimal, AfterValidator(_of_sane_size)]
 
 
-class _Part(BaseModel):
-    """What all parts of a claim have in common."""
+_CONFIGURATION = ConfigDict(strict=True, str_strip_whitespace=True)
+# Dataclasses: rules read hundreds of fields of each claim, and a field of a pydantic model takes three times as long.
+_part = dataclass(frozen=True, kw_only=True, config=_CONFIGURATION)
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="allow", str_strip_whitespace=True)
+
+class _Supplied(BaseModel):
+    """Facts of which it counts whether they were supplied, which a dataclass does not tell."""
+
+    model_config = _CONFIGURATION | ConfigDict(frozen=True)
 
 
-class Payer(_Part):
+@_part
+class Payer:
     """The payer of this claim (loop 2010BB) and the order it stands in (2000B SBR)."""
 
     key: Code = Field("", description="Payer key of the rule set, for example MEDICARE_FFS, AETNA, UHC_COM.")
@@ -96,7 +107,8 @@ class Payer(_Part):
     responsibility: Code = Field("", description="Payer responsibility, SBR01: P, S or T.")
 
 
-class Person(_Part):
+@_part
+class Person:
     """A dependent who is the patient (loop 2010CA)."""
 
     last_name: Text = ""
@@ -105,13 +117,15 @@ class Person(_Part):
     sex: Code = ""
 
 
+@_part
 class Subscriber(Person):
     """The subscriber (loop 2010BA), who is the patient unless the claim has a `patient`."""
 
     member_number: Code = Field("", description="Member number, NM109; for Original Medicare the MBI.")
 
 
-class Provider(_Part):
+@_part
+class Provider:
     """A provider of care in one of its roles on the claim or on a line."""
 
     name: Text = Field("", description="Organization name, or last name of a person.")
@@ -123,7 +137,8 @@ class Provider(_Part):
     state: Code = ""
 
 
-class Diagnosis(_Part):
+@_part
+class Diagnosis:
     """One diagnosis of the claim, in the order of the HI segment."""
 
     code: Code = Field("", description="ICD-10-CM code, with or without the dot.")
@@ -136,28 +151,32 @@ class Diagnosis(_Part):
         return self.code.replace(".", "")
 
 
-class InpatientProcedure(_Part):
+@_part
+class InpatientProcedure:
     """An ICD-10-PCS procedure of an inpatient claim (HI BBR and BBQ)."""
 
     code: Code = ""
     procedure_date: IsoDate | None = None
 
 
-class ValueCode(_Part):
+@_part
+class ValueCode:
     """A value code with its amount (HI BE)."""
 
     code: Code = ""
     amount: Amount | None = None
 
 
-class OccurrenceCode(_Part):
+@_part
+class OccurrenceCode:
     """An occurrence code with its date (HI BH)."""
 
     code: Code = ""
     occurrence_date: IsoDate | None = None
 
 
-class OccurrenceSpan(_Part):
+@_part
+class OccurrenceSpan:
     """An occurrence span code with its dates (HI BI)."""
 
     code: Code = ""
@@ -165,7 +184,8 @@ class OccurrenceSpan(_Part):
     through_date: IsoDate | None = None
 
 
-class Certification(_Part):
+@_part
+class Certification:
     """Conditions that are certified to apply, or not to (CRC)."""
 
     category: Code = Field("", description="Code category, CRC01.")
@@ -173,7 +193,8 @@ class Certification(_Part):
     conditions: tuple[Code, ...] = Field((), max_length=5, description="Condition indicators, CRC03 to CRC07.")
 
 
-class Repricing(_Part):
+@_part
+class Repricing:
     """What a repricer did to the claim or a line (HCP)."""
 
     methodology: Code = Field("", description="Pricing methodology, HCP01.")
@@ -183,14 +204,16 @@ class Repricing(_Part):
     reject_reason: Code = Field("", description="Reject reason, HCP13.")
 
 
-class Note(_Part):
+@_part
+class Note:
     """A note (NTE)."""
 
     qualifier: Code = ""
     text: Annotated[str, StringConstraints(max_length=4_000)] = ""
 
 
-class Attachment(_Part):
+@_part
+class Attachment:
     """An announced attachment (PWK)."""
 
     report_type: Code = ""
@@ -198,7 +221,8 @@ class Attachment(_Part):
     control_number: Text = ""
 
 
-class OtherPayer(_Part):
+@_part
+class OtherPayer:
     """Another payer that has dealt with the claim (loops 2320 and 2330)."""
 
     name: Text = ""
@@ -209,7 +233,8 @@ class OtherPayer(_Part):
     paid_date: IsoDate | None = None
 
 
-class LineAdjudication(_Part):
+@_part
+class LineAdjudication:
     """What another payer paid for a line (loop 2430)."""
 
     payer_id: Code = Field("", description="Identifier of the other payer, SVD01.")
@@ -217,7 +242,7 @@ class LineAdjudication(_Part):
     paid_date: IsoDate | None = Field(None, description="Date of the payment, DTP 573.")
 
 
-class Practice(_Part):
+class Practice(_Supplied):
     """What the claim does not say but the biller knows about itself and the plan; unknown when absent."""
 
     contractor_area: Code = Field("", description="Medicare contractor area, for example JE, JF, JJ, JM.")
@@ -227,37 +252,50 @@ class Practice(_Part):
     ambulatory_surgery_center: bool | None = Field(None, description="The biller is an ASC.")
 
 
-class CaseFacts(_Part):
+class CaseFacts(_Supplied):
     """Clinical facts from the practice's record system. A fact that is not supplied is unknown, not false."""
 
-    ncd_late_resort: bool | None = None
-    ncd_other_therapies: bool | None = None
-    ncd_screening: bool | None = None
-    ncd_facilities: bool | None = None
-    ncd_trial_relief: bool | None = None
-    trial_done: bool | None = None
-    trial_days: Amount | None = None
-    trial_hours: Amount | None = None
-    trial_relief_pct: Amount | None = None
-    analgesic_reduction_pct: Amount | None = None
-    conservative_months: Amount | None = None
-    drug_classes: int | None = None
-    pt_weeks_last_year: Amount | None = None
-    odi_pct: Amount | None = None
-    pain_score: Amount | None = None
-    pain_months: Amount | None = None
-    psych_eval: bool | None = None
-    substance_use_active: bool | None = None
-    substance_use_untreated: bool | None = None
-    nicotine_free_weeks: Amount | None = None
-    cardiac_device: bool | None = None
-    device_mode: Literal["", "tonic", "HF", "burst", "DRG", "closed-loop", "dual"] = ""
-    device_usable: bool | None = None
-    prior_spine_surgery: bool | None = None
-    replacement: bool | None = None
+    ncd_late_resort: bool | None = Field(None, description="NCD 160.7: the stimulator is a late or last resort.")
+    ncd_other_therapies: bool | None = Field(
+        None, description="NCD 160.7: other treatment was tried without success, unsuitable or contraindicated."
+    )
+    ncd_screening: bool | None = Field(
+        None, description="NCD 160.7: a multidisciplinary team screened the patient, psychologically and physically."
+    )
+    ncd_facilities: bool | None = Field(
+        None, description="NCD 160.7: facilities, equipment and staff for treatment and follow-up are available."
+    )
+    ncd_trial_relief: bool | None = Field(
+        None, description="NCD 160.7: a temporary electrode was shown to relieve the pain."
+    )
+    trial_done: bool | None = Field(None, description="A trial was done before the permanent implant.")
+    trial_days: Amount | None = Field(None, description="Length of the trial in days.")
+    trial_hours: Amount | None = Field(None, description="Length of the trial in hours.")
+    trial_relief_pct: Amount | None = Field(None, description="Less pain in the trial, in percent, 0 to 100.")
+    analgesic_reduction_pct: Amount | None = Field(
+        None, description="Fewer analgesics in the trial, in percent, 0 to 100."
+    )
+    conservative_months: Amount | None = Field(None, description="Conservative care before, in months.")
+    drug_classes: int | None = Field(None, description="Number of drug classes that were tried.")
+    pt_weeks_last_year: Amount | None = Field(None, description="Physical therapy in the last year, in weeks.")
+    odi_pct: Amount | None = Field(None, description="Oswestry disability index, in percent, 0 to 100.")
+    pain_score: Amount | None = Field(None, description="Pain on a scale from 0 to 10.")
+    pain_months: Amount | None = Field(None, description="Duration of the pain, in months.")
+    psych_eval: bool | None = Field(None, description="There was a psychological evaluation before the implant.")
+    substance_use_active: bool | None = Field(None, description="The patient misuses substances now.")
+    substance_use_untreated: bool | None = Field(None, description="Substance use that is not treated.")
+    nicotine_free_weeks: Amount | None = Field(None, description="Time without nicotine before the implant, in weeks.")
+    cardiac_device: bool | None = Field(None, description="The patient has a pacemaker or defibrillator.")
+    device_mode: Literal["", "tonic", "HF", "burst", "DRG", "closed-loop", "dual"] = Field(
+        "", description="Stimulation: HF high frequency, DRG dorsal root ganglion; blank if not known."
+    )
+    device_usable: bool | None = Field(None, description="The device that is replaced still works and is in warranty.")
+    prior_spine_surgery: bool | None = Field(None, description="The spine was operated on before.")
+    replacement: bool | None = Field(None, description="The generator replaces an earlier one.")
 
 
-class EligibilityAnswer(_Part):
+@_part
+class EligibilityAnswer:
     """What the payer answered about the member's cover (a 271), as the sender has it on file."""
 
     payer_key: Code = Field("", description="Payer that answered; the claim's if blank.")
@@ -270,7 +308,8 @@ class EligibilityAnswer(_Part):
     managed_medicare_plan: Text = Field("", description="Medicare Advantage plan the member is enrolled in.")
 
 
-class StoredAuthorization(_Part):
+@_part
+class StoredAuthorization:
     """A prior authorization as the sender's records hold it. What is blank was not recorded and contradicts nothing."""
 
     number: Code = Field("", description="Authorization or tracking number, as in REF G1.")
@@ -286,7 +325,8 @@ class StoredAuthorization(_Part):
     decision_date: IsoDate | None = Field(None, description="Date of the payer's decision.")
 
 
-class ProviderRecord(_Part):
+@_part
+class ProviderRecord:
     """What a provider registry says of an NPI, as the sender has it on file."""
 
     npi: Code = ""
@@ -295,7 +335,8 @@ class ProviderRecord(_Part):
     deactivated_date: IsoDate | None = None
 
 
-class ServiceLine(_Part):
+@_part
+class ServiceLine:
     """One service line (loop 2400)."""
 
     procedure_code: Code = Field("", description="CPT or HCPCS code, SV101-2 or SV202-2.")
@@ -371,7 +412,8 @@ class X12Source(TypedDict):
     claim: Annotated[X12Part, Field(description="Loop 2300 with everything in it.")]
 
 
-class Claim(_Part):
+@_part
+class Claim:
     """A claim event: what the topic `claims.submitted` carries, one claim a record."""
 
     claim_id: Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[\x21-\x7e]+$")] = Field(
@@ -429,7 +471,7 @@ class Claim(_Part):
     x12: X12Source | None = Field(None, description="Where the claim stood in X12; for a claim that came as an 837.")
 
     @classmethod
-    def from_json(cls, raw: bytes | str) -> Self:
+    def from_json(cls, raw: bytes | str) -> Claim:
         """Read one claim.
 
         Args:
@@ -439,7 +481,7 @@ class Claim(_Part):
             ClaimError: it is not a claim; the error names the JSON path, the problem and what is expected.
         """
         try:
-            claim = cls.model_validate_json(raw)
+            claim = _reader().validate_json(raw)
         except ValidationError as error:
             claim = cls._without_blanks(raw, error)
         # Pydantic's JSON reader lets NaN and Infinity pass in fields it does not know; a strict reader would not.
@@ -449,7 +491,7 @@ class Claim(_Part):
         return claim
 
     @classmethod
-    def _without_blanks(cls, raw: bytes | str, error: ValidationError) -> Self:
+    def _without_blanks(cls, raw: bytes | str, error: ValidationError) -> Claim:
         """Read a claim again whose dates or amounts are blank strings: blank means missing, and a rule will say so."""
         errors = error.errors(include_url=False)
         if any(not _is_blank(each["input"]) or each["loc"] == ("claim_id",) for each in errors):
@@ -458,9 +500,24 @@ class Claim(_Part):
         for each in reversed(errors):  # from the end, so that the positions of what stands before hold
             _remove(content, each["loc"])
         try:
-            return cls.model_validate_json(json.dumps(content))
+            return _reader().validate_json(json.dumps(content))
         except ValidationError as again:
             raise _claim_error(again, raw) from None
+
+    def changed(self, **changes: Any) -> Self:
+        """The claim with other values in some fields, which are taken as they are."""
+        made = object.__new__(type(self))
+        made.__dict__.update(self.__dict__, **changes)
+        return made
+
+    def content(self, mode: Literal["json", "python"] = "json") -> dict[str, Any]:
+        """The claim as a claim event holds it, without the fields that say nothing.
+
+        Args:
+            mode: whether dates and amounts are strings, as in JSON, or what they are in Python.
+        """
+        content: dict[str, Any] = _reader().dump_python(self, mode=mode, exclude_defaults=True)
+        return content
 
     @property
     def is_professional(self) -> bool:
@@ -474,7 +531,7 @@ class Claim(_Part):
     @property
     def is_void(self) -> bool:
         """Whether the claim only takes back an earlier one (frequency 8): nothing on it is asked to be paid."""
-        return self.frequency == "8"
+        return self.frequency == VOID
 
     @property
     def frequency(self) -> str:
@@ -488,8 +545,12 @@ class Claim(_Part):
     @property
     def first_service_date(self) -> date | None:
         """The earliest date of a line, else the start of the statement period, else the date of receipt."""
-        dates = [line.service_date for line in self.lines if line.service_date is not None]
-        return min(dates) if dates else self.statement_from_date or self.received_date
+        first: date | None = None
+        for line in self.lines:
+            day = line.service_date
+            if day is not first and day is not None and (first is None or day < first):
+                first = day
+        return first or self.statement_from_date or self.received_date
 
     def place_of_service_on(self, line: ServiceLine) -> str:
         """The line's place of service, else the claim's (SV105, else CLM05-1)."""
@@ -507,9 +568,14 @@ class Claim(_Part):
         return tuple(self.diagnoses[pointer - 1] for pointer in line.diagnosis_pointers if 0 < pointer <= count)
 
 
+@cache
+def _reader() -> TypeAdapter[Claim]:
+    return TypeAdapter(Claim)
+
+
 def claim_schema() -> dict[str, Any]:
     """The published JSON Schema of a claim event."""
-    schema = Claim.model_json_schema()
+    schema = _reader().json_schema()
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
@@ -529,6 +595,7 @@ _EXPECTED = {
     "tuple_type": "an array",
     "too_long": "a shorter array",
     "model_type": "an object",
+    "dataclass_type": "an object",
     "literal_error": "one of the listed values",
 }
 _PROBLEM = {
@@ -547,6 +614,7 @@ _PROBLEM = {
     "tuple_type": "not an array",
     "too_long": "array too long",
     "model_type": "not an object",
+    "dataclass_type": "not an object",
     "literal_error": "value not known",
 }
 

@@ -116,7 +116,7 @@ class Contract:
             return claim
         said = {name: getattr(claim.practice, name) for name in claim.practice.model_fields_set}
         said = {name: value for name, value in said.items() if value not in ("", None)}
-        return claim.model_copy(update={"practice": known.model_copy(update=said) if said else known})
+        return claim.changed(practice=known.model_copy(update=said) if said else known)
 
 
 class Contracts:

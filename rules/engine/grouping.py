@@ -37,20 +37,20 @@ def line_groups(claim: Claim) -> list[LineGroup]:
     """The groups of a claim's lines; a line without a date is in none."""
     by_date: dict[date, list[ServiceLine]] = {}
     are_alike = True  # nothing tells the lines' providers apart, as on most claims
+    previous, members = None, []
     for line in claim.lines:
         service_date = line.service_date
         if service_date is None:
             continue
-        members = by_date.get(service_date)
-        if members is None:
-            by_date[service_date] = [line]
-        else:
-            members.append(line)
+        if service_date != previous:
+            previous = service_date
+            members = by_date.setdefault(service_date, [])
+        members.append(line)
         if line.rendering_provider is not None or (
             line.modifiers and not ASSISTANT_MODIFIERS.isdisjoint(line.modifiers)
         ):
             are_alike = False
-    if are_alike or not claim.is_professional:
+    if are_alike or claim.claim_type != "professional":
         return [_group(members, day) for day, members in by_date.items()]
     return [_group(members, day) for day, same_day in by_date.items() for members in _by_provider(claim, same_day)]
 

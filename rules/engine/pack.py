@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from typing import Any, Final, NamedTuple
 
 from rules.engine.claim import Claim, Diagnosis
@@ -24,6 +25,7 @@ _MISSING: Final[Mapping[str, str]] = {
     "provider_records": "no registry record of a provider is on file",
 }
 _MOST_PLANS: Final = 4_096
+_MOST_GROUPS: Final = 256
 _MOST_DIAGNOSES: Final = 100_000
 NOTHING: Final[frozenset[str]] = frozenset()
 
@@ -91,13 +93,15 @@ class Plan(NamedTuple):
 
     Attributes:
         line_checks: procedure code → the checks of a line with it.
+        group_checks: procedure codes of a group → its checks, as far as such groups have come; see `RulePack.group`.
         not_evaluated: rules that lack what they require.
     """
 
+    key: PlanKey
     claim_checks: tuple[Call, ...]
     history_checks: tuple[Call, ...]
     line_checks: Mapping[str, tuple[Call, ...]]
-    group_checks: tuple[Call, ...]
+    group_checks: dict[frozenset[str], tuple[Call, ...]]
     not_evaluated: tuple[Unevaluated, ...]
 
 
@@ -112,16 +116,16 @@ class RulePack:
     def __init__(self, rules: tuple[CompiledRule, ...], *, thorough: bool) -> None:
         self.rules = rules
         self.thorough = thorough
-        self._plans: dict[PlanKey, Plan] = {}
+        self._plans: dict[tuple[Any, ...], Plan] = {}
         self._by_diagnosis: dict[str, frozenset[str]] = {}
         self._diagnosed = () if thorough else tuple(each for each in rules if each.rule.concerns_diagnosis is not None)
 
-    def plan(self, claim: Claim, key: PlanKey) -> Plan:
+    def plan(self, claim: Claim, key: tuple[Any, ...]) -> Plan:
         """The checks for a claim.
 
         Args:
             claim: the claim.
-            key: what it comes with, without `triggered`.
+            key: what it comes with: the fields of a `PlanKey`, without `triggered`.
         """
         triggered = NOTHING
         for diagnosis in claim.diagnoses:
@@ -131,12 +135,12 @@ class RulePack:
             if ids:
                 triggered = triggered | ids
         if triggered:
-            key = key._replace(triggered=triggered)
+            key = (*key, triggered)
         plan = self._plans.get(key)
         if plan is None:
             if len(self._plans) >= _MOST_PLANS:
                 self._plans.clear()
-            plan = self._plans[key] = self._make_plan(key)
+            plan = self._plans[key] = self._make_plan(PlanKey(*key))
         return plan
 
     def _triggered_by(self, diagnosis: Diagnosis) -> frozenset[str]:
@@ -150,28 +154,37 @@ class RulePack:
         )
         return ids
 
+    def group(self, plan: Plan, codes: frozenset[str]) -> tuple[Call, ...]:
+        """The checks of a group of lines with these codes, added to the plan."""
+        if len(plan.group_checks) >= _MOST_GROUPS:
+            plan.group_checks.clear()
+        checks = plan.group_checks[codes] = self._calls("group", codes, plan.key)
+        return checks
+
     def _make_plan(self, key: PlanKey) -> Plan:
-        present = [each for each in self.rules if each.rule.requires is None or getattr(key, each.rule.requires)]
-
-        def calls(scope: Scope, codes: frozenset[str]) -> tuple[Call, ...]:
-            return tuple(
-                (each, each.check, each.policy)
-                for each in present
-                if each.rule.scope == scope and self._is_concerned(each, codes, key)
-            )
-
+        lacking = [
+            each for each in self.rules if each.rule.requires is not None and not getattr(key, each.rule.requires)
+        ]
         return Plan(
-            claim_checks=calls("claim", key.codes),
-            history_checks=calls("history", key.codes),
-            line_checks={code: calls("line", frozenset({code})) for code in key.codes},
-            group_checks=calls("group", key.codes),
+            key=key,
+            claim_checks=self._calls("claim", key.codes, key),
+            history_checks=self._calls("history", key.codes, key),
+            line_checks={code: self._calls("line", frozenset({code}), key) for code in key.codes},
+            group_checks={},
             not_evaluated=tuple(
-                Unevaluated(each.rule.id, each.rule.name, None, _MISSING[each.rule.requires])
-                for each in self.rules
-                if each.rule.requires is not None
-                and not getattr(key, each.rule.requires)
-                and self._is_concerned(each, key.codes, key)
+                Unevaluated(each.rule.id, each.rule.name, None, _MISSING[each.rule.requires or ""])
+                for each in lacking
+                if self._is_concerned(each, key.codes, key)
             ),
+        )
+
+    def _calls(self, scope: Scope, codes: frozenset[str], key: PlanKey) -> tuple[Call, ...]:
+        return tuple(
+            (each, each.check, each.policy)
+            for each in self.rules
+            if each.rule.scope == scope
+            and (each.rule.requires is None or getattr(key, each.rule.requires))
+            and self._is_concerned(each, codes, key)
         )
 
     def _is_concerned(self, compiled: CompiledRule, codes: frozenset[str], key: PlanKey) -> bool:
@@ -265,6 +278,7 @@ def _basis(rule: Rule, profile: PayerProfile, values: Iterable[DatedValue]) -> s
     return f" [{'; '.join(parts)}]" if parts else ""
 
 
+@cache
 def _no_value(name: str) -> Check:
     answer = NotEvaluated(f"no value of {name} is held for this date of service")
     return lambda *_: answer

@@ -149,10 +149,10 @@ def rule(
         flagged: example claims with one.
         scope: what the check is called with: `line` (claim, line, policy); `group` (claim, group, policy), the lines of
             one provider and date; `claim` (claim, policy); `history` (claim, history, policy).
-        procedures: codes that call for the rule, on the line or anywhere on the claim; None for every claim.
-        concerns: (codes, modifiers, policy) → False where the check can find nothing on a claim with these procedure
-            codes (of a line rule: on a line with this one code) and no other modifiers than these. It is asked once for
-            each combination, so that most claims never meet the check; it may only leave out what is surely clean.
+        procedures: codes that call for the rule: on the line, in the group, or anywhere on the claim; None for any.
+        concerns: (codes, modifiers, policy) → False where the check can find nothing on a line, in a group or on a
+            claim with these procedure codes, on a claim with no other modifiers than these. It is asked once for each
+            combination, so that most claims never meet the check; it may only leave out what is surely clean.
         concerns_claim: (key, policy) → the same by what else a claim comes with: see `PlanKey`.
         concerns_diagnosis: (code, policy) → the same for one diagnosis of the claim, without its dot: the check is
             asked where one of the claim's diagnoses concerns it, so never about a claim without diagnoses.

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import rules
-from rules.engine.claim import Claim, ServiceLine
+from rules.engine.claim import VOID, Claim, ServiceLine
 from rules.engine.contract import Contracts, load_contracts
 from rules.engine.decision import (
     Change,
@@ -36,25 +36,15 @@ from rules.engine.decision import (
 )
 from rules.engine.grouping import line_groups
 from rules.engine.history import NO_HISTORY, History
-from rules.engine.pack import NOTHING, CompiledRule, PlanKey, RulePack, compile_rule
+from rules.engine.pack import NOTHING, CompiledRule, RulePack, compile_rule
 from rules.engine.payer import RECOGNITION_FILE, ROOT, PayerProfile, load_profiles
 from rules.engine.policy import Policy, ReferenceDataError
 from rules.engine.recognition import Recognition, load_recognition
 from rules.engine.reference import PACKAGE, Reference
 from rules.engine.rule import FAMILIES, Check, Rule, RuleDefinitionError, registered_rules
 
-
-class _Kind(NamedTuple):
-    """What decides which rules apply, besides the date."""
-
-    payer: str
-    contract: str
-    claim_type: str
-    void: bool
-    thorough: bool
-    guarded: bool
-
-
+# Payer key, contract key, claim type, whether a void, whether every check is asked, whether each is guarded.
+_Kind = tuple[str, str, str, bool, bool, bool]
 _Answers = list[tuple[CompiledRule | None, ServiceLine | None, Any]]
 RULE_ERROR = "RULE_ERROR"
 _INDEX = re.compile(r"\[\d+\]")
@@ -180,21 +170,23 @@ class RuleSet:
         epoch = bisect_right(self._boundaries, day)
         pack = series[epoch]
         if pack is None:
-            pack = series[epoch] = self._compile(kind, self._boundaries[epoch - 1] if epoch else date.min)
+            made = self._compile(kind, self._boundaries[epoch - 1] if epoch else date.min)
+            # Most boundaries are another payer's: the epochs that are alike for this one share a pack and its plans.
+            pack = series[epoch] = next((other for other in series if other and other.rules == made.rules), made)
         return pack
 
     def _compile(self, kind: _Kind, day: date) -> RulePack:
-        profiles = self.contracts.by_key[kind.contract].profiles if kind.contract else self.profiles
-        profile = profiles[kind.payer]
+        payer, contract, claim_type, void, thorough, guarded = kind
+        profile = (self.contracts.by_key[contract].profiles if contract else self.profiles)[payer]
         compiled = (
             compile_rule(each, profile, self.reference, day)
             for each in self.rules.values()
-            if kind.claim_type in each.claim_types and (each.on_void or not kind.void)
+            if claim_type in each.claim_types and (each.on_void or not void)
         )
         running = [each for each in compiled if isinstance(each, CompiledRule)]
-        if kind.guarded:
+        if guarded:
             running = [replace(each, check=_guarded(each.check)) for each in running]
-        return RulePack(tuple(running), thorough=kind.thorough)
+        return RulePack(tuple(running), thorough=thorough)
 
     # ---- judging
 
@@ -216,7 +208,7 @@ class RuleSet:
         if contract is not None:
             claim = contract.completed(claim, payer)
         key = contract.key if contract is not None else ""
-        kind = _Kind(payer, key, claim.claim_type, claim.is_void, thorough, False)
+        kind = (payer, key, claim.claim_type, claim.frequency == VOID, thorough, False)
         try:
             answers, lacking = self._answers(claim, history, kind)
         except Exception:  # noqa: BLE001  (whatever a rule raises: judge again, each rule guarded, to name the culprit)
@@ -230,16 +222,16 @@ class RuleSet:
             if any(finding.severity is Severity.ERROR for finding in findings):
                 disposition = Disposition.FLAGGED
         return Decision(
-            claim_id=claim.claim_id,
-            disposition=disposition,
-            payer=payer,
-            received_date=claim.received_date,
-            findings=findings,
-            not_evaluated=not_known + not_evaluated,
-            contract=key,
-            silenced=silenced,
-            rule_set_version=self.version,
-            rule_set_digest=self.digest,
+            claim.claim_id,
+            disposition,
+            payer,
+            claim.received_date,
+            findings,
+            not_known + not_evaluated,
+            key,
+            silenced,
+            self.version,
+            self.digest,
         )
 
     def _profile_key(self, claim: Claim) -> tuple[str, tuple[Unevaluated, ...]]:
@@ -273,10 +265,10 @@ class RuleSet:
                 places = places.union((line.place_of_service,))
             if line.prior_authorization_number:
                 is_authorized = True
-        dated = [day for day in days if day is not None]
-        day = first_day = min(dated) if dated else claim.statement_from_date or claim.received_date or date.min
+        day = first_day = claim.first_service_date or date.min
         facts = claim.case_facts.model_fields_set
-        key = PlanKey(
+        # Plain tuples, here and in `kind`: a named one takes longer to make than most checks.
+        key: tuple[Any, ...] = (
             frozenset(codes),
             modifiers,
             places,
@@ -316,17 +308,18 @@ class RuleSet:
                 day = group.service_date
                 if (its_pack := self._pack(kind, day)) is not pack:
                     pack, plan = its_pack, its_pack.plan(claim, key)
-            for compiled, check, policy in plan.group_checks:
-                procedures = compiled.rule.procedures
-                if procedures is None or not procedures.isdisjoint(group.codes):
-                    answer = check(claim, group, policy)
-                    if answer:
-                        answers.append((compiled, None, answer))
+            checks = plan.group_checks.get(group.codes)
+            if checks is None:
+                checks = pack.group(plan, group.codes)
+            for compiled, check, policy in checks:
+                answer = check(claim, group, policy)
+                if answer:
+                    answers.append((compiled, None, answer))
         return answers, not_evaluated
 
     def _guarded_answers(self, claim: Claim, history: History, kind: _Kind) -> tuple[_Answers, tuple[Unevaluated, ...]]:
         try:
-            return self._answers(claim, history, kind._replace(thorough=True, guarded=True))
+            return self._answers(claim, history, (*kind[:-2], True, True))
         except Exception as error:  # noqa: BLE001  (no rule's fault: the claim is flagged all the same)
             return [(None, None, error)], ()
 

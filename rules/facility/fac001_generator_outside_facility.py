@@ -29,6 +29,7 @@ _NEEDS_AREA = "63685 in place of service 11 needs the contractor area; no office
     citations=("lcd-l35136", "lcd-l36204", "cms-mpfs-2024-07", "cms-pprrvu-2022-2024"),
     field="lines[].place_of_service",
     procedures=("63685",),
+    concerns_claim=lambda key, policy: _OFFICE in key.places,  # noqa: ARG005
     payers=("MEDICARE_FFS", "MEDICARE_ADV"),
     claim_types=("professional",),
     effective=date(2019, 12, 1),

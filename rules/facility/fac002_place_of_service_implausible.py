@@ -23,6 +23,7 @@ from rules.engine.rule import rule
     citations=("cms-mpfs-2024-07", "coding-knowledge"),
     field="lines[].place_of_service",
     procedures=("63655", "63662", "63664", "63685", "63688"),
+    concerns_claim=lambda key, policy: not key.places <= policy["place_of_service.implant_sites"],
     claim_types=("professional",),
     policy=("place_of_service.implant_sites",),
     yields_to=("FAC001", "FAC003"),

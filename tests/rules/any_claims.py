@@ -11,6 +11,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from rules import Claim, RuleSet
+from rules.engine.claim import CaseFacts
 from rules.engine.examples import CLINIC_NPI, HOSPITAL_NPI, SURGEON_NPI, as_json
 
 RULESET = RuleSet.load()
@@ -50,7 +51,7 @@ DAYS = (
 NPIS = (CLINIC_NPI, SURGEON_NPI, HOSPITAL_NPI, "1998765436", "1234567890", "12345", "")
 TAXONOMIES = ("207T00000X", "208VP0014X", "363A00000X", "261QA1903X", "282N00000X", "nonsense", "")
 NUMBERS = ("1", "1", "1", "2", "3", "0", "-1", "0.5", "100")
-FACTS = tuple(Claim.model_fields["case_facts"].annotation.model_fields)  # type: ignore[union-attr]
+FACTS = tuple(CaseFacts.model_fields)
 
 
 def _maybe(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
@@ -104,8 +105,7 @@ _facts = st.dictionaries(st.sampled_from(FACTS), st.integers(0, 60), max_size=6)
 def _as_fact(name: str, number: int) -> Any:
     if name == "device_mode":
         return ("", "tonic", "HF", "burst", "DRG", "closed-loop", "dual")[number % 7]
-    field = Claim.model_fields["case_facts"].annotation.model_fields[name]  # type: ignore[union-attr]
-    return bool(number % 2) if "bool" in str(field.annotation) else number
+    return bool(number % 2) if "bool" in str(CaseFacts.model_fields[name].annotation) else number
 
 
 @st.composite

@@ -266,6 +266,17 @@ def test_a_mistake_stops_the_start_with_file_line_and_what_is_expected(tmp_path:
         _load(tmp_path, bad=text)
 
 
+def test_the_documented_example_loads_and_does_what_its_comments_say() -> None:
+    """The overlay to start from is a right one."""
+    ruleset = RuleSet.load(contracts=Path(__file__).parents[2] / "docs" / "examples" / "contracts")
+    decision = ruleset.evaluate(a_claim("AETNA", place_of_service="11", lines=[a_line(modifiers=["LT"])]))
+
+    assert decision.contract == "example-spine"
+    assert _severities(decision, "AUT001") == [Severity.ERROR]
+    assert _severities(decision, "COD012") == [Severity.INFO]
+    assert [each.rule_id for each in decision.silenced] == ["FAC002"]
+
+
 def test_two_overlays_for_one_biller_are_a_mistake(tmp_path: Path) -> None:
     """Nobody could tell which of them holds."""
     with pytest.raises(ReferenceDataError, match=rf"b\.yaml:2: billing_npis\[0\]: {CLINIC_NPI} stands in a\.yaml too"):
