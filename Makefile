@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test check format bench schema samples lock compose clean help
+.PHONY: demo test check format bench docs schema samples golden lock compose clean help
 
 help:  ## What there is to make
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -27,12 +27,18 @@ format: $(READY)  ## Mend the style
 bench: $(READY)  ## The worker beside a bare loop, on a real broker
 	$(BIN)/python -m tests.bench
 
+docs: $(READY)  ## Write the pages about the rules anew
+	$(BIN)/claimscrub rules docs docs/rules
+
 schema: $(READY)  ## Write the published JSON Schema anew
 	$(BIN)/claimscrub schema > docs/contract/claim.schema.json
 
 samples: $(READY)  ## Write the 837 samples of the tests and of the demo anew
 	$(BIN)/python -m tests.x12.make_samples
 	$(BIN)/python -m tests.x12.make_demo_claims
+
+golden: $(READY)  ## Write the decisions of the golden claims anew, after a change of the rules
+	$(BIN)/python -m tests.golden.make
 
 lock: $(READY)  ## Write the lock files anew from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml -o requirements.lock

@@ -112,8 +112,7 @@ class Change(NamedTuple):
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """One defect of one claim.
 
     Attributes:

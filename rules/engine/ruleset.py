@@ -76,6 +76,8 @@ class RuleSet:
         self.recognition = recognition or Recognition()
         # Few payers send most claims; the size is a bound on what else may stand in those fields.
         self._recognise = lru_cache(maxsize=4096)(self._find_payer)
+        self._codes = lru_cache(maxsize=4096)(self._find_codes)
+        self._location = lru_cache(maxsize=4096)(self._find_location)
         self._check_references()
 
     @classmethod
@@ -355,7 +357,6 @@ class RuleSet:
 
     def _finding(self, claim: Claim, compiled: CompiledRule, flag: Flag, line: int | None) -> Finding:
         rule = compiled.rule
-        category = self.reference.categories[flag.category or rule.reason]
         severity = compiled.severity
         # A payer's change holds for what the rule says by itself; a check's own information stays information.
         if flag.severity is not None and (not compiled.fixed or flag.severity is Severity.INFO):
@@ -363,26 +364,23 @@ class RuleSet:
             if compiled.capped and severity is Severity.ERROR:
                 severity = Severity.WARNING
         field = flag.field or rule.field
-        carc = category.carc if flag.carc is None else flag.carc
-        rarc = _first(category.rarc) if flag.rarc is None else flag.rarc
-        entity = _first(category.entities) if flag.entity is None else flag.entity
-        status = (category.status_category, flag.status_code or _first(category.status_codes), entity)
-        location = self.reference.locations.get(_INDEX.sub("[]", field), {})
+        category = flag.category or rule.reason
+        codes = self._codes(category, flag.carc, flag.rarc, flag.status_code, flag.entity)
         return Finding(
             rule_id=rule.id,
             name=rule.name,
             title=rule.title,
             severity=severity,
-            category=category.key,
-            carc=carc,
-            alternative_carc=tuple(other for other in (category.carc, *category.alternative_carc) if other != carc),
-            rarc=rarc,
-            alternative_rarc=tuple(other for other in category.rarc if other != rarc),
-            group=category.group,
-            status=":".join(part for part in status if part),
+            category=category,
+            carc=codes.carc,
+            alternative_carc=codes.alternative_carc,
+            rarc=codes.rarc,
+            alternative_rarc=codes.alternative_rarc,
+            group=codes.group,
+            status=codes.status,
             line=line,
             path=field.replace("[]", f"[{line - 1}]" if line else "[]", 1),
-            location=location.get("p837" if claim.is_professional else "i837", ""),
+            location=self._location(field, claim.claim_type),
             message=flag.message + compiled.basis,
             remedy=flag.remedy or rule.remedy,
             citations=compiled.citations,
@@ -390,6 +388,38 @@ class RuleSet:
             effective_to=compiled.effective_to,
             change=_change(compiled, flag, severity),
         )
+
+    def _find_codes(
+        self, category_key: str, carc: str | None, rarc: str | None, status_code: str | None, entity: str | None
+    ) -> _Codes:
+        category = self.reference.categories[category_key]
+        carc = category.carc if carc is None else carc
+        rarc = _first(category.rarc) if rarc is None else rarc
+        entity = _first(category.entities) if entity is None else entity
+        status = (category.status_category, status_code or _first(category.status_codes), entity)
+        return _Codes(
+            carc=carc,
+            alternative_carc=tuple(other for other in (category.carc, *category.alternative_carc) if other != carc),
+            rarc=rarc,
+            alternative_rarc=tuple(other for other in category.rarc if other != rarc),
+            group=category.group,
+            status=":".join(part for part in status if part),
+        )
+
+    def _find_location(self, field: str, claim_type: str) -> str:
+        location = self.reference.locations.get(_INDEX.sub("[]", field), {})
+        return location.get("p837" if claim_type == "professional" else "i837", "")
+
+
+class _Codes(NamedTuple):
+    """The standard codes of a finding, as `Finding` has them."""
+
+    carc: str
+    alternative_carc: tuple[str, ...]
+    rarc: str
+    alternative_rarc: tuple[str, ...]
+    group: str
+    status: str
 
 
 class _Found(NamedTuple):

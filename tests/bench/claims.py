@@ -50,14 +50,9 @@ _DEFECTS: tuple[Callable[[dict[str, Any]], Any], ...] = (
 
 
 _ESTABLISHED = {
-    "prior_authorization_number": "A1",
-    "case_facts": {
-        "ncd_late_resort": True,
-        "ncd_other_therapies": True,
-        "ncd_screening": True,
-        "ncd_facilities": True,
-        "ncd_trial_relief": True,
-    },
+    "case_facts": dict.fromkeys(
+        ("ncd_late_resort", "ncd_other_therapies", "ncd_screening", "ncd_facilities", "ncd_trial_relief"), True
+    )
 }
 _VISITS = (
     a_line("99203", charge_amount="310.00"),

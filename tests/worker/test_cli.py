@@ -38,9 +38,9 @@ def test_check_prints_a_decision_per_claim_in_order(tmp_path: Path) -> None:
         ("B", "flagged"),
         ("C", "cleared"),
     ]
-    (finding,) = _decisions(result)[1]["findings"]
+    (finding,) = (each for each in _decisions(result)[1]["findings"] if each["severity"] == "error")
     assert {"rule_id", "severity", "carc", "rarc", "line", "message", "remedy", "citations"} <= set(finding)
-    assert _decisions(result)[0]["not_evaluated"] == []
+    assert "CMP021" in {each["rule_id"] for each in _decisions(result)[0]["not_evaluated"]}
     assert _decisions(result)[1]["source"] == f"{path}:3"
 
 
@@ -144,34 +144,6 @@ def test_check_as_of_another_day(tmp_path: Path) -> None:
     assert _decisions(late)[0]["received_date"] == "2028-01-31"
     assert "HIS008" in {finding["rule_id"] for finding in _decisions(late)[0]["findings"]}
     assert _run("check", "--as-of", "someday", str(path)).exit_code == 2
-
-
-def test_rules_list_names_every_rule() -> None:
-    """The list has each rule with severity and title, as a table or as JSON."""
-    table = _run("rules", "list")
-    as_json_lines = [json.loads(line) for line in _run("rules", "list", "--json").stdout.splitlines()]
-
-    assert "units-over-daily-limit" in table.stdout
-    assert {"id": "UNT001", "severity": "error"}.items() <= next(
-        each for each in as_json_lines if each["id"] == "UNT001"
-    ).items()
-
-
-@pytest.mark.parametrize("wanted", ["UNT001", "unt001", "units-over-daily-limit"])
-def test_rules_explain_takes_id_or_name(wanted: str) -> None:
-    """A rule is explained by its id or its name."""
-    result = _run("rules", "explain", wanted)
-
-    assert result.exit_code == 0
-    assert result.stdout.startswith("# UNT001 units-over-daily-limit")
-
-
-def test_an_unknown_rule_is_named() -> None:
-    """An unknown id ends in one sentence that says where to look."""
-    result = _run("rules", "explain", "ZZZ999")
-
-    assert result.exit_code == 2
-    assert "no rule ZZZ999" in result.stderr
 
 
 def test_settings_are_shown_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,53 @@
+"""What the commands share: exit codes, output, and one sentence instead of a traceback."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+from rich.console import Console
+
+from rules.engine.policy import ReferenceDataError
+from rules.engine.rule import RuleDefinitionError
+from worker.settings import SettingsError
+
+CLEARED, FLAGGED, UNREADABLE = 0, 1, 2
+FAILED = 3
+
+
+def say(line: str) -> None:
+    """A line on standard error."""
+    click.echo(line, err=True)
+
+
+def console() -> Console:
+    """Standard output; as wide as it needs to be where nobody watches, so that pipes get whole lines."""
+    return Console(width=None if sys.stdout.isatty() else 200)
+
+
+@contextmanager
+def clear_errors() -> Iterator[None]:
+    """One sentence instead of a traceback for what a user can mend."""
+    from worker.deadletter import DeadLetterFloodError
+    from worker.folder import FolderError
+    from worker.kafka import KafkaProblemError
+
+    known = (
+        SettingsError,
+        KafkaProblemError,
+        DeadLetterFloodError,
+        FolderError,
+        ReferenceDataError,
+        RuleDefinitionError,
+    )
+    try:
+        yield
+    except known as error:
+        click.echo(f"claimscrub: {error}", err=True)
+        sys.exit(FAILED)
+    except BrokenPipeError:
+        # Whoever read our output has had enough.
+        sys.stdout = open("/dev/null", "w")  # noqa: PTH123, SIM115
+        sys.exit(FAILED)
