@@ -39,13 +39,15 @@ _STOP_SECONDS = 10.0
 _LOG_LINES = 8
 _WIDTH_UNWATCHED, _WIDTH_MOST = 120, 140
 
+_PAYER = "PAYER"
+
 # ---- the claims
 
 _FOLDER = Path(__file__).parent / "demo_claims"
 _RECEIVED_DATE = "2026-08-10"  # whenever the demo runs: an 837 does not say when it came
 
 _STORIES = (
-    "A surgeon places the generator in a hospital's outpatient department",
+    "A surgeon exchanges the generator in a hospital's outpatient department",
     "The hospital's bill for that surgery, with the device",
     "A generator exchanged, and the old one's removal billed too",
     "Generator and two leads in one session",
@@ -55,13 +57,13 @@ _STORIES = (
     "A visit on the day of surgery, without a modifier",
     "Such a visit with modifier 25 and a diagnosis of its own",
     "A generator placed in a doctor's office",
-    "A generator placed in an ambulatory surgery center",
+    "Back pain that no surgery came before, at a surgery center",
     "Trial leads placed in the hospital, no tracking number on the claim",
     "The new generator is programmed, and that is billed too",
     "The same surgery with the programming left off",
     "A generator billed for both sides of the body",
     "Low back pain, in a code that ended in 2021",
-    "The hospital's bill for a Cigna member",
+    "The hospital's bill for a generator, and no device on it",
     "Two digits of the surgeon's NPI exchanged, and no birth date",
     "Removal and new generator again, with XS for a second pocket",
     "A total that the lines do not add up to, and one diagnosis twice",
@@ -330,9 +332,7 @@ def _print_outcome(console: Console, event: DemoEvent, outcome: _Outcome, messag
         decision = content["decision"]
         payer, claim_type = decision["payer"], content["claim"]["claim_type"]
         details += [(_finding(each), _likely_denial(each)) for each in decision["findings"]]
-        details += [
-            (_detail(each["rule_id"], f"could not tell: {each['reason']}"), "") for each in decision["not_evaluated"]
-        ]
+        details += [(_detail("", text, style="dim"), "") for text in _not_evaluated(decision["not_evaluated"])]
     row = _row()
     row.add_row(Text(event.name, "bold"), payer, _WORDS[outcome.disposition], Text(event.story, "italic"))
     beside = (Text(claim_type, "dim"), Text(f"{outcome.milliseconds:.0f} ms", "dim"))
@@ -341,6 +341,15 @@ def _print_outcome(console: Console, event: DemoEvent, outcome: _Outcome, messag
         beside = (Text(), Text())
     console.print(row)
     console.print()
+
+
+def _not_evaluated(unevaluated: list[dict[str, Any]]) -> list[str]:
+    """An unknown payer in full; of the others only the rules, whose reasons stand below the table."""
+    rule_ids = list(dict.fromkeys(each["rule_id"] for each in unevaluated if each["rule_id"] != _PAYER))
+    return [
+        *(f"could not tell: {each['reason']}" for each in unevaluated if each["rule_id"] == _PAYER),
+        *([f"not evaluated: {', '.join(rule_ids)}"] if rule_ids else []),
+    ]
 
 
 def _finding(finding: dict[str, Any]) -> Table:
@@ -353,7 +362,7 @@ def _finding(finding: dict[str, Any]) -> Table:
 def _detail(label: str, text: str, fix: str = "", style: str = "") -> Table:
     detail = Table.grid(padding=(0, 2, 0, 0))
     detail.add_column(width=6)
-    detail.add_row(Text(label, f"bold {style}"), Text(text))
+    detail.add_row(Text(label, f"bold {style}"), Text(text, style if not label else ""))
     if fix:
         detail.add_row(Text("fix", "bold"), Text(fix))
     return detail
@@ -378,6 +387,11 @@ def _print_summary(console: Console, outcomes: list[_Outcome]) -> None:
             ", ",
             (f"{deadletters} dead letter{'' if deadletters == 1 else 's'}", "bold yellow"),
             f"; median {median(outcome.milliseconds for outcome in outcomes):.0f} ms from submit to decision.\n",
+        ),
+        Text(
+            "A rule is not evaluated where what it needs is not on file: an eligibility answer, a registry record, or"
+            " the stored authorization. It is published with every claim, so that nothing passes for clean unseen.\n",
+            "dim",
         ),
     )
     following = Table.grid(padding=(0, 3, 0, 0))

@@ -62,6 +62,5 @@ def _flag(missing: tuple[str, ...]) -> Flag:
     named = "; ".join(missing)
     return Flag(
         f"not supplied, but asked for by national policy 160.7: {named}",
-        remedy=f"Have the record show this before an audit asks: {named}.",
         rarc=_NATIONAL_POLICY,
     )

@@ -26,7 +26,9 @@ _MEMBER = {"last_name": "Example", "first_name": "Avery", "birth_date": "1955-03
 _MEDICARE_MEMBER = {**_MEMBER, "member_number": "1EG4TE5MK73"}
 _OTHER_MEMBER = {**_MEMBER, "member_number": "W123456789"}
 
+_BATTERY_END = [{"code": "Z45.42", "kind": "principal"}, {"code": "M96.1"}]
 _LEADS = {"procedure_code": "63650", "units": "2", "charge_amount": "7200.00"}
+_LEAD_DEVICES = {"procedure_code": "C1778", "units": "2", "charge_amount": "8600.00", "revenue_code": "0278"}
 _VISIT: dict[str, Any] = {"procedure_code": "99213", "charge_amount": "180.00"}
 _REMOVAL: dict[str, Any] = {"procedure_code": "63688", "charge_amount": "4200.00"}
 
@@ -41,8 +43,12 @@ def _hospital_claim(number: int, payer: Content, **changes: Any) -> Content:
 
 
 def _of(number: int, payer: Content) -> Content:
-    member = _MEDICARE_MEMBER if payer in (_MEDICARE, _MEDICARE_A) else _OTHER_MEMBER
-    return {"patient_control_number": f"DEMO-{number:02}", "payer": payer, "subscriber": member}
+    fixed: Content = {"patient_control_number": f"DEMO-{number:02}", "payer": payer, "subscriber": _OTHER_MEMBER}
+    if payer in (_MEDICARE, _MEDICARE_A):
+        return {**fixed, "subscriber": _MEDICARE_MEMBER, "diagnoses": _BATTERY_END}
+    if payer in (_HUMANA, _AETNA_MA):
+        fixed["diagnoses"] = _BATTERY_END
+    return {**fixed, "prior_authorization_number": f"DEMO{number:04}"}
 
 
 _PROFESSIONAL = [
@@ -56,14 +62,14 @@ _PROFESSIONAL = [
         9,
         _AETNA_MA,
         a_line(**_VISIT, modifiers=["25"], diagnosis_pointers=[2]),
-        diagnoses=[{"code": "M96.1", "kind": "principal"}, {"code": "E11.9"}],
+        diagnoses=[{"code": "Z45.42", "kind": "principal"}, {"code": "E11.9"}],
     ),
     _claim(10, _MEDICARE, place_of_service="11", service_facility=None),
-    _claim(11, _UNITED, place_of_service="24"),
+    _claim(11, _UNITED, place_of_service="24", diagnoses=[{"code": "M54.59", "kind": "principal"}]),
     _claim(13, _FEDERAL, a_line("95972", charge_amount="350.00")),
     _claim(14, _FEDERAL),
-    _claim(15, _UNITED, lines=[a_line(modifiers=["50"])]),
-    _claim(16, _AETNA, diagnoses=[{"code": "M54.5", "kind": "principal"}]),
+    _claim(15, _UNITED, place_of_service="24", lines=[a_line(modifiers=["50"])]),
+    _claim(16, _AETNA, diagnoses=[{"code": "M96.1", "kind": "principal"}, {"code": "M54.5"}]),
     _claim(
         18,
         _BLUE,
@@ -88,11 +94,11 @@ _PROFESSIONAL = [
 _INSTITUTIONAL = [
     _hospital_claim(2, _MEDICARE_A),
     _hospital_claim(6, _HUMANA),
-    _hospital_claim(12, _MEDICARE_A, lines=[a_facility_line(**_LEADS)]),
-    _hospital_claim(17, _CIGNA),
+    _hospital_claim(12, _MEDICARE_A, lines=[a_facility_line(**_LEADS), a_facility_line(**_LEAD_DEVICES)]),
+    _hospital_claim(17, _MEDICARE_A, lines=[a_facility_line()]),
     _hospital_claim(
         20,
-        _UNITED,
+        _CIGNA,
         total_charge_amount="36000.00",
         diagnoses=[{"code": "M96.1", "kind": "principal"}, {"code": "M96.1"}],
     ),
