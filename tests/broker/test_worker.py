@@ -205,6 +205,28 @@ def test_a_run_of_dead_letters_stops_the_worker(pipeline: Pipeline) -> None:
     assert len(pipeline.outputs()["deadletter"]) == 30
 
 
+def test_one_worker_serves_billers_with_and_without_a_contract(pipeline: Pipeline, tmp_path: Path) -> None:
+    """Each claim is decided by the contract of its own biller, and the decision on the topic says by which."""
+    folder = tmp_path / "contracts"
+    folder.mkdir()
+    rules = "payers: {ANY: {rules: {UNT001: {silent: true, why: Two generators are agreed}}}}"
+    (folder / "agreed.yaml").write_text(f"name: Agreed\nsubmitter_ids: [AGREED]\n{rules}\n")
+    pipeline.extra["CLAIMSCRUB_CONTRACTS_FOLDER"] = str(folder)
+    agreed, other = json.loads(claim_event(1, flagged=True)), json.loads(claim_event(2, flagged=True))
+    agreed["submitter_id"] = "AGREED"
+    pipeline.send([(b"k", json.dumps(each).encode()) for each in (agreed, other)])
+    with pipeline.worker():
+        pipeline.wait_for_all()
+    outputs = pipeline.outputs()
+    (cleared,), (flagged,) = (
+        [json.loads(message.value())["decision"] for message in outputs[name]] for name in ("cleared", "flagged")
+    )
+
+    assert (cleared["claim_id"], cleared["contract"]) == ("C1", "agreed")
+    assert [each["rule_id"] for each in cleared["silenced"]] == ["UNT001"]
+    assert (flagged["claim_id"], flagged["contract"], flagged["silenced"]) == ("C2", "", [])
+
+
 def test_a_missing_topic_is_named_with_the_remedy(kafka: Cluster, topic_prefix: str, tmp_path: Path) -> None:
     """Without its topics the worker does not start, and says which command makes them."""
     pipeline = Pipeline(kafka, topic_prefix, tmp_path)

@@ -190,3 +190,59 @@ def test_the_published_schema_is_the_reader_s() -> None:
     published = Path(__file__).parents[2] / "docs" / "contract" / "claim.schema.json"
 
     assert published.read_text() == _run("schema").stdout
+
+
+OVERLAY = "name: Example Spine Clinic\nbilling_npis: ['1234567893']\npayers:\n  ANY:\n    rules:\n"
+
+
+@pytest.fixture
+def contracts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of contract overlays that the settings name."""
+    folder = tmp_path / "contracts"
+    folder.mkdir()
+    monkeypatch.setenv("CLAIMSCRUB_CONTRACTS_FOLDER", str(folder))
+    return folder
+
+
+def test_check_applies_the_contracts_and_shows_what_they_changed(contracts: Path) -> None:
+    """A silenced finding is put aside, and stands in the decision with the reason."""
+    (contracts / "spine.yaml").write_text(OVERLAY + "      UNT001: {silent: true, why: Two are agreed}\n")
+    result = _run("check", "-", stdin=_claim("A", units="2"))
+    (decision,) = _decisions(result)
+    (silenced,) = decision["silenced"]
+
+    assert result.exit_code == 0
+    assert decision["contract"] == "spine"
+    assert {"UNT001"} & {each["rule_id"] for each in decision["findings"]} == set()
+    assert (silenced["rule_id"], silenced["line"], silenced["severity"]) == ("UNT001", 1, "error")
+    assert (silenced["by"], silenced["why"]) == ("contract spine", "Two are agreed")
+
+
+def test_check_shows_a_changed_severity(contracts: Path) -> None:
+    """A lowered finding says what it would have been, by whom it was lowered, and why."""
+    (contracts / "spine.yaml").write_text(OVERLAY + "      UNT001: {severity: info, why: Two are agreed}\n")
+    (decision,) = _decisions(_run("check", "-", stdin=_claim("A", units="2")))
+    (finding,) = [each for each in decision["findings"] if each["rule_id"] == "UNT001"]
+
+    assert finding["severity"] == "info"
+    assert finding["change"] == {"severity": "error", "by": "contract spine", "why": "Two are agreed"}
+
+
+@pytest.mark.parametrize("command", [("check", "-"), ("rules", "list"), ("worker",)])
+def test_a_bad_contract_stops_every_command_with_file_and_line(contracts: Path, command: tuple[str, ...]) -> None:
+    """One sentence and exit code 3, before a claim is judged or a broker asked."""
+    (contracts / "spine.yaml").write_text(OVERLAY + "      UNT999: {silent: true, why: w}\n")
+    result = _run(*command, stdin=_claim("A"))
+
+    assert result.exit_code == 3
+    assert result.stdout == ""
+    assert "claimscrub: spine.yaml:6: payers.ANY.rules.UNT999: no rule UNT999" in result.stderr
+
+
+def test_a_contracts_folder_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that was not mounted is a mistake of the settings."""
+    monkeypatch.setenv("CLAIMSCRUB_CONTRACTS_FOLDER", "/nowhere/contracts")
+    result = _run("check", "-", stdin=_claim("A"))
+
+    assert result.exit_code == 3
+    assert "CLAIMSCRUB_CONTRACTS_FOLDER" in result.stderr
