@@ -41,6 +41,9 @@ def check(claim: Claim, line: ServiceLine, policy: Mapping[str, Any]) -> Flag | 
     review = policy["authorization.site_review"]
     if review is None:
         return None
+    product = claim.practice.product.casefold()
+    if any(word.casefold() in product for word in review.get("not_products", ())):
+        return None
     bill = review["type_of_bill"]
     place = claim.place_of_service_on(line)
     if claim.is_professional:

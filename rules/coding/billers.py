@@ -24,6 +24,15 @@ def may_be_surgery_center(claim: Claim, place_of_service: str) -> bool:
     )
 
 
+def looks_like_surgery_center(claim: Claim, line: ServiceLine) -> bool:
+    """Whether nothing says who bills, and the line is as a surgery center's: in its place of service, by nobody."""
+    return (
+        may_be_surgery_center(claim, claim.place_of_service_on(line))
+        and claim.billing_provider.entity_type != "person"
+        and claim.rendering_provider_on(line) is None
+    )
+
+
 def is_facility(claim: Claim) -> bool:
     """Whether a hospital or an ambulatory surgery center bills."""
     return not claim.is_professional or is_surgery_center(claim)

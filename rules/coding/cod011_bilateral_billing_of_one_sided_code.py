@@ -57,11 +57,11 @@ def check(claim: Claim, policy: Mapping[str, Any]) -> list[Flag] | None:
         row = policy["fee_schedule.indicators"].get((code, None))
         if row is None or row["bilateral"] != _NOT_BILATERAL or row["multiple"] != _REDUCED_WHEN_MULTIPLE:
             continue
+        found = tuple(sorted(sides.intersection(line.modifiers)))
         if _BOTH_SIDES in line.modifiers:
-            flags.append(Flag(f"50 on {code}, which is not paid for two sides", line=line, modifiers=(_BOTH_SIDES,)))
+            message = f"50 on {code}, which is not paid for two sides"
+            flags.append(Flag(message, line=line, modifiers=(_BOTH_SIDES, *found)))
         elif sides <= billed[code, line.service_date]:
-            found = tuple(sorted(sides.intersection(line.modifiers)))
-            flags.append(
-                Flag(f"LT and RT for {code} on one day; it is not paid for two sides", line=line, modifiers=found)
-            )
+            message = f"LT and RT for {code} on one day; it is not paid for two sides"
+            flags.append(Flag(message, line=line, modifiers=found))
     return flags

@@ -3,11 +3,13 @@
 57 says that the visit decided on major surgery, which has a 90-day package. Beside minor surgery, such as the generator
 or a percutaneous lead, the modifier for a separate visit is 25.
 
-Known limits: where another code of those days is not in the fee schedule rows held here, or the contractor sets its
+Known limits: where other surgery of those days is not in the fee schedule rows held here, or the contractor sets its
 package, the rule is silent; surgery billed on another claim is not seen.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 from rules.coding.billers import is_same_provider
@@ -35,7 +37,7 @@ _SAME_DAY_OR_NEXT = (0, 1)
     ),
     claim_types=("professional",),
     base_layer="global",
-    policy=("modifiers.visit_codes", "modifiers.assistant", "fee_schedule.indicators"),
+    policy=("modifiers.visit_codes", "modifiers.assistant", "fee_schedule.indicators", "fee_schedule.packaged_codes"),
     clean=(
         a_claim(lines=[a_line(), a_line("99213", modifiers=["25"])]),
         a_claim(lines=[a_line("63655"), a_line("99213", modifiers=["57"])]),
@@ -81,6 +83,11 @@ def _minor_surgery(claim: Claim, visit: ServiceLine, policy: Mapping[str, Any]) 
         package = None if row is None else row["global_period"]
         if package in _MINOR:
             minor[line.procedure_code] = package
-        elif package not in _NO_PACKAGE:
+        elif package not in _NO_PACKAGE and _shape(policy["fee_schedule.packaged_codes"])(line.procedure_code):
             return None
     return minor
+
+
+@cache
+def _shape(pattern: str) -> Callable[[str], re.Match[str] | None]:
+    return re.compile(pattern).fullmatch

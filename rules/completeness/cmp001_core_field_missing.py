@@ -3,7 +3,8 @@
 A payer's front end sends such a claim back on the 277CA before anybody looks at it; it was never filed and does not
 stop the filing clock. Each blank field is a finding of its own. The patient is the dependent where the claim has one,
 else the subscriber. A line's place of service counts for the claim's; an institutional line needs a procedure or a
-revenue code.
+revenue code. The lines of an inpatient bill (011x) have no dates of their own: the standard gives them the statement
+period instead.
 
 Known limit: whether what stands in a field is right is for other rules.
 """
@@ -15,6 +16,8 @@ from rules.engine.claim import Claim, ServiceLine
 from rules.engine.decision import Flag, Severity
 from rules.engine.examples import a_claim, a_facility_claim, a_facility_line
 from rules.engine.rule import rule
+
+_INPATIENT = "011"
 
 
 @rule(
@@ -122,9 +125,11 @@ def _header_paths(claim: Claim) -> tuple[str, ...]:
 def _blank_on_line(claim: Claim, line: ServiceLine) -> Iterator[str]:
     if not line.procedure_code and (claim.is_professional or not line.revenue_code):
         yield "lines[].procedure_code" if claim.is_professional else "lines[].revenue_code"
-    for field in ("charge_amount", "units", "service_date"):
+    for field in ("charge_amount", "units"):
         if getattr(line, field) is None:
             yield f"lines[].{field}"
+    if line.service_date is None and (claim.is_professional or not claim.type_of_bill.startswith(_INPATIENT)):
+        yield "lines[].service_date"
 
 
 def _flag(claim: Claim, path: str, line: ServiceLine | None, field: Mapping[str, str]) -> Flag:

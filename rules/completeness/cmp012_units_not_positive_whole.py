@@ -1,13 +1,16 @@
-"""Units of a procedure or device line that are zero, negative or not whole.
+"""Units of a line with a code that are zero or negative, or not whole for surgery, its programming or a device.
 
-A code is counted in whole units of at least one; anything else is a slip, often an amount in the wrong column.
-Anesthesia minutes (MJ) may have a fraction. A revenue line without a code may count what it likes.
+No code is billed in less than nothing. Operations and devices are counted, so a fraction there is a slip, often an
+amount in the wrong column. Drugs and time may have a fraction: that only surgery and devices go by whole units is
+confirmed, so of other codes a fraction is not judged. A revenue line without a code may count what it likes.
 
-Known limit: blank units are CMP001's finding, on every line.
+Known limits: blank units are CMP001's finding, on every line. Minutes (MJ) may have a fraction on any code.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 from rules.engine.claim import Claim, ServiceLine
@@ -27,7 +30,11 @@ _MINUTES = "MJ"
     citations=("x12-carc-rarc-2024-06",),
     field="lines[].units",
     concerns=lambda codes, modifiers, policy: codes != {""},  # noqa: ARG005
-    clean=(a_claim(lines=[a_line(units="2")]), a_facility_claim(lines=[a_facility_line("", units="0.5")])),
+    policy=("units.whole_unit_codes",),
+    clean=(
+        a_claim(lines=[a_line(units="2")]),
+        a_facility_claim(lines=[a_facility_line("", units="0.5"), a_facility_line("J2704", units="0.5")]),
+    ),
     flagged=(a_claim(lines=[a_line(units="0")]), a_facility_claim(lines=[a_facility_line("C1767", units="1.5")])),
 )
 def check(claim: Claim, line: ServiceLine, policy: Mapping[str, Any]) -> str | None:  # noqa: ARG001
@@ -36,6 +43,15 @@ def check(claim: Claim, line: ServiceLine, policy: Mapping[str, Any]) -> str | N
         return None
     if units <= 0:
         return f"the line has {units:f} units"
-    if units % 1 and line.unit_of_measure != _MINUTES:
+    if (
+        units % 1
+        and line.unit_of_measure != _MINUTES
+        and _shape(policy["units.whole_unit_codes"])(line.procedure_code) is not None
+    ):
         return f"the line has {units:f} units, which is not a whole number"
     return None
+
+
+@cache
+def _shape(pattern: str) -> Callable[[str], re.Match[str] | None]:
+    return re.compile(pattern).fullmatch

@@ -1,7 +1,8 @@
 """A line on a date for which the payer's eligibility answer on file says that cover is not active.
 
 The payer denies such a line whatever was done; mostly the member has changed plans, and another payer covers the date.
-An answer of another payer, or about another member, says nothing about the claim.
+An answer of another payer, or about another member, says nothing about the claim. Where an answer to Original Medicare
+names the Medicare Advantage plan that covers the date, CMP022 speaks.
 
 Known limits: days without an answer, and days of which answers on file contradict each other, are not evaluated; of a
 line over several days the first and the last are looked at.
@@ -26,6 +27,7 @@ from rules.engine.rule import rule
     field="lines[].service_date",
     scope="claim",
     requires="eligibility",
+    yields_to=("CMP022",),
     clean=(a_claim(eligibility=[{"from_date": "2026-01-01", "active": True}]),),
     flagged=(a_claim(eligibility=[{"from_date": "2026-08-01", "active": False}]),),
 )

@@ -1,7 +1,8 @@
 """A first generator line that points to no diagnosis which the payer's policy lists.
 
 Codes of the general kind, such as those for chronic pain, say that there is pain but not why a stimulator is indicated.
-Where the policy names the diagnosis as not covered, a more special rule says so instead.
+Where the policy names the diagnosis as not covered, or it is a lead fault or an infection, a more special rule says so
+instead.
 
 Known limits: no payer's complete list of codes is held, so a diagnosis may be covered although it is not found here:
 this only warns. The marks are not dated.
@@ -40,7 +41,7 @@ _MARKS = {"N": "named as not covered", "W": "unspecific or advisory", "U": "not 
         _mark(policy["diagnoses.matrix"], policy["coverage.matrix_column"], code) != _LISTED
     ),
     policy=("coverage.matrix_column", "coverage.replacement_diagnoses", "diagnoses.matrix"),
-    yields_to=("COV008", "COV010"),
+    yields_to=("COV008", "COV010", "COV015"),
     clean=(a_claim("AETNA"), a_claim("HCSC", diagnoses=[{"code": "M54.16"}])),
     flagged=(
         a_claim("AETNA", diagnoses=[{"code": "G89.4"}]),

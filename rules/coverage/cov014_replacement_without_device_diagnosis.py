@@ -1,7 +1,8 @@
 """A replaced generator whose line points to no diagnosis that says why the device is replaced.
 
 Removal on the same date or the practice's own mark show that it is a replacement, but the payer sees only the claim:
-without the device reason on the pointer it takes the implant for a first one and asks for a trial.
+without the device reason on the pointer it takes the implant for a first one and asks for a trial. Where the line
+points only to a lead fault or an infection, COV015 says so instead.
 
 Known limit: an earlier implant that only the patient's history shows is not looked at.
 """
@@ -27,6 +28,7 @@ from rules.engine.rule import rule
     procedures=(GENERATOR,),
     concerns_claim=lambda key, policy: "replacement" in key.facts or REMOVAL in key.codes,  # noqa: ARG005
     policy=("coverage.replacement_diagnoses",),
+    yields_to=("COV015",),
     clean=(a_claim(), a_claim(diagnoses=[{"code": "Z45.42"}], lines=[a_line(), a_line("63688")])),
     flagged=(a_claim(lines=[a_line(), a_line("63688")]), a_claim("AETNA", case_facts={"replacement": True})),
 )

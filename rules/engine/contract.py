@@ -34,8 +34,8 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError, 
 
 from rules.engine.claim import Claim, Practice, json_path
 from rules.engine.decision import Citation, Severity
-from rules.engine.payer import ROOT, PayerProfile, RuleChange
-from rules.engine.policy import Policy, ReferenceDataError, read_policy
+from rules.engine.payer import ADOPTION, ROOT, PayerProfile, RuleChange
+from rules.engine.policy import Confidence, DatedValue, Policy, ReferenceDataError, read_policy
 from rules.engine.rule import BaseLayer
 
 ANY: Final = "ANY"
@@ -233,7 +233,7 @@ class _Reader:
                 rule_id: RuleChange(bool(each.silent), each.severity, each.why, by=by)
                 for rule_id, each in given.rules.items()
             },
-            adoption={layer: each.word for layer, each in given.adoption.items()},
+            adoption=_adoption({layer: each.word for layer, each in given.adoption.items()}, self.path.stem),
             refusals={
                 layer: RuleChange(silent=True, severity=None, why=each.why, by=by)
                 for layer, each in given.adoption.items()
@@ -299,19 +299,26 @@ class _Own:
     """What an overlay says about one payer."""
 
     rules: Mapping[str, RuleChange]
-    adoption: Mapping[str, str]
+    adoption: Policy | None
     refusals: Mapping[str, RuleChange]
     policies: Mapping[str, Policy]
 
 
 def _laid_over(profile: PayerProfile, own: _Own) -> PayerProfile:
+    adopting = profile if own.adoption is None else profile.adopting(own.adoption)
     return replace(
-        profile,
+        adopting,
         rules={**profile.rules, **own.rules},
-        adoption={**profile.adoption, **own.adoption},
         refusals={**profile.refusals, **own.refusals},
-        policies={**profile.policies, **own.policies},
+        policies={**adopting.policies, **own.policies},
     )
+
+
+def _adoption(words: Mapping[str, str], key: str) -> Policy | None:
+    if not words:
+        return None
+    value = DatedValue(date.min, words, (_source(key),), Confidence.CONTRACT, None)
+    return Policy(ADOPTION, "What the contract says of the CMS base layer", date.min, (value,))
 
 
 def _children(node: yaml.Node | None) -> Iterator[tuple[int | str, int, yaml.Node]]:

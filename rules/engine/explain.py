@@ -299,7 +299,7 @@ def _application(rule: Rule, ruleset: RuleSet, payer: str, day: date, claim_type
         yield f"It speaks, on {claim_type or kinds} claims.\n"
     yield f"- **Severity**: {_severity(compiled, {name: value for name, (_, _, value) in held.items() if value})}"
     if rule.base_layer:
-        yield f"- **Follows the CMS base layer** ({rule.base_layer}): {profile.adoption[rule.base_layer]}"
+        yield f"- **Follows the CMS base layer** ({rule.base_layer}): {profile.follows(rule.base_layer)}"
     if compiled.effective_from or compiled.effective_to:
         first = compiled.effective_from or "the start"
         until = f" until before {compiled.effective_to}" if compiled.effective_to else " on"

@@ -24,9 +24,9 @@ _MISSING: Final[Mapping[str, str]] = {
     "eligibility": "no eligibility answer is on file",
     "provider_records": "no registry record of a provider is on file",
 }
-_MOST_PLANS: Final = 4_096
+_MOST_PLANS: Final = 1_024
 _MOST_GROUPS: Final = 256
-_MOST_DIAGNOSES: Final = 100_000
+_MOST_DIAGNOSES: Final = 10_000
 NOTHING: Final[frozenset[str]] = frozenset()
 
 
@@ -216,7 +216,7 @@ def compile_rule(rule: Rule, profile: PayerProfile, reference: Reference, day: d
             values[name] = value
     if why_not is not None:
         return why_not
-    change = _change(rule, profile)
+    change = _change(rule, profile, day)
     capped = not all(value.confidence.allows_error for value in values.values())
     starts = [rule.effective, *(value.start for value in values.values())]
     keys = dict.fromkeys([*rule.citations, *(key for value in values.values() for key in value.citations)])
@@ -227,7 +227,7 @@ def compile_rule(rule: Rule, profile: PayerProfile, reference: Reference, day: d
         severity=_severity(rule, change, capped=capped),
         change=change,
         capped=capped,
-        basis=_basis(rule, profile, values.values()),
+        basis=_basis(rule, profile, values.values(), day),
         citations=tuple(reference.citations[key] for key in keys),
         effective_from=None if max(starts) == date.min else max(starts),
         effective_to=_end(rule, [profile.policies.get(name) or reference.policies[name] for name in values], day),
@@ -246,10 +246,10 @@ def _why_not(rule: Rule, profile: PayerProfile, day: date) -> str | None:
     return None
 
 
-def _change(rule: Rule, profile: PayerProfile) -> RuleChange | None:
+def _change(rule: Rule, profile: PayerProfile, day: date) -> RuleChange | None:
     change = profile.rules.get(rule.id)
     layer = rule.base_layer
-    if layer is None or profile.adoption[layer] != "off" or (change is not None and change.silent):
+    if layer is None or profile.follows(layer, day) != "off" or (change is not None and change.silent):
         return change
     why = f"{profile.key} does not follow the base layer {layer}"
     return profile.refusals.get(layer) or RuleChange(silent=True, severity=None, why=why, by=profile.key)
@@ -269,8 +269,8 @@ def _end(rule: Rule, policies: Iterable[Policy], day: date) -> date | None:
     return min([*ends, *([rule.terminated] if rule.terminated else [])], default=None)
 
 
-def _basis(rule: Rule, profile: PayerProfile, values: Iterable[DatedValue]) -> str:
-    adoption = profile.adoption[rule.base_layer] if rule.base_layer else ""
+def _basis(rule: Rule, profile: PayerProfile, values: Iterable[DatedValue], day: date) -> str:
+    adoption = profile.follows(rule.base_layer, day) if rule.base_layer else ""
     data_dates = sorted({value.data_date for value in values if value.data_date is not None})
     parts = [f"data of {', '.join(map(str, data_dates))}"] if data_dates else []
     if adoption and adoption != "own":

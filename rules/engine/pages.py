@@ -34,7 +34,7 @@ from rules.engine.explain import (
     size,
     source,
 )
-from rules.engine.payer import ROOT, PayerProfile
+from rules.engine.payer import BASE_LAYERS, ROOT, PayerProfile
 from rules.engine.policy import DatedValue, Policy
 from rules.engine.rule import FAMILIES, Rule
 from rules.engine.ruleset import RuleSet
@@ -202,7 +202,7 @@ def _payers_that_differ(rule: Rule, ruleset: RuleSet) -> Iterator[str]:
         yield f"How sure it is that a payer follows this part of the CMS base layer ({rule.base_layer}):\n"
         by_word: dict[str, list[str]] = {}
         for key, profile in sorted(ruleset.profiles.items()):
-            by_word.setdefault(profile.adoption[rule.base_layer], []).append(key)
+            by_word.setdefault(profile.follows(rule.base_layer), []).append(key)
         for word, keys in sorted(by_word.items()):
             listed = "any other payer" if ROOT in keys else ", ".join(_payer_link(key) for key in keys)
             yield f"- {_OWN_STATEMENT.get(word, word)}: {listed}"
@@ -351,7 +351,8 @@ def _payer_section(
     yield f"## {profile.key}\n"
     extends = f", extends {_payer_link(profile.ancestors[1])}" if profile.ancestors[1:] else ""
     yield f"{profile.name} ({profile.line}){extends}.\n"
-    words = ", ".join(f"{layer} {_OWN_STATEMENT.get(word, word)}" for layer, word in sorted(profile.adoption.items()))
+    follows = [(layer, profile.follows(layer)) for layer in sorted(BASE_LAYERS)]
+    words = ", ".join(f"{layer} {_OWN_STATEMENT.get(word, word)}" for layer, word in follows)
     yield f"- How sure it is that it follows the CMS base layer: {words}"
     if only:
         yield f"- Rules that do not speak for every payer, but for it: {_rule_links(only, ruleset, named=True)}"
@@ -368,11 +369,15 @@ def _payer_section(
 
 def _rules_only_for(key: str, ruleset: RuleSet) -> list[str]:
     """Rules that name the payer, or that rest on a value which only some payers, and this one among them, have."""
+    ancestors = ruleset.profiles[key].ancestors
     return [
         rule.id
         for rule in ruleset.rules.values()
         if key in (rule.payers or ())
-        or any(key in dict(own_policies(name, ruleset)) for name in payers_values(rule, ruleset))
+        or (
+            (rule.payers is None or not rule.payers.isdisjoint(ancestors))
+            and any(key in dict(own_policies(name, ruleset)) for name in payers_values(rule, ruleset))
+        )
     ]
 
 

@@ -5,7 +5,8 @@
       name: Oxford (UnitedHealthcare)
       line: commercial
       extends: UHC_COM
-      adoption: {ptp: assumed}                    # how sure it is that the payer follows the CMS base layer
+      adoption:                                   # how sure it is that the payer follows the CMS base layer
+        {title: …, verified_on: …, values: {2024-01-01: {value: {ptp: confirmed}, citation: …}}}
       rules: {UNT002: {severity: warning, why: …, citation: …}, FAC004: {silent: true, why: …, citation: …}}
       policy: {filing_limit: {title: …, verified_on: …, values: {…}}}
 
@@ -19,14 +20,18 @@ payer ID, payer name and filing indicator: the order stands in `recognition.py`,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from rules.engine.decision import Severity
-from rules.engine.policy import Policy, ReferenceDataError, read_policy, read_yaml
+from rules.engine.policy import DatedValue, Policy, ReferenceDataError, read_policy, read_yaml
 
 ROOT = "OTHER"
+ADOPTION = "adoption"
+BASE_LAYERS = ("ptp", "aoc", "mue", "global", "mpfs")
+UNKNOWN = "assumed"
 ADOPTION_WORDS = ("own", "confirmed", "assumed", "contract", "off")
 RECOGNITION_FILE = "recognition.yaml"
 _KEYS = {"name", "line", "extends", "adoption", "rules", "policy"}
@@ -55,7 +60,8 @@ class PayerProfile:
 
     Attributes:
         ancestors: the payer's key and those it extends, nearest first.
-        adoption: base layer (ptp, aoc, mue, global, mpfs) → own, confirmed, assumed, contract or off.
+        policies: values of its own, by name; `adoption` is one: base layer (ptp, aoc, mue, global, mpfs) → how sure it
+            is that the payer follows it: own, confirmed, assumed, contract or off.
         refusals: base layer → why a contract has it off.
     """
 
@@ -63,10 +69,19 @@ class PayerProfile:
     name: str
     line: str
     ancestors: tuple[str, ...]
-    adoption: Mapping[str, str]
     rules: Mapping[str, RuleChange] = field(default_factory=dict)
     policies: Mapping[str, Policy] = field(default_factory=dict)
     refusals: Mapping[str, RuleChange] = field(default_factory=dict)
+
+    def follows(self, layer: str, day: date | None = None) -> str:
+        """How sure it is that the payer follows a part of the base layer on a date of service; without one, today."""
+        policy = self.policies[ADOPTION]
+        value = policy.values[-1] if day is None else policy.on(day)
+        return value.value.get(layer, UNKNOWN) if value is not None and not value.closed else UNKNOWN
+
+    def adopting(self, own: Policy) -> Self:
+        """The profile with other words, layer by layer and date by date."""
+        return replace(self, policies={**self.policies, ADOPTION: _laid_over(self.policies.get(ADOPTION), own)})
 
 
 def load_profiles(folder: Path) -> dict[str, PayerProfile]:
@@ -104,21 +119,45 @@ def load_profiles(folder: Path) -> dict[str, PayerProfile]:
 
 def _profile(key: str, entry: Mapping[str, Any], path: Path, parent: PayerProfile | None) -> PayerProfile:
     policies = {name: read_policy(name, value, path) for name, value in (entry.get("policy") or {}).items()}
-    for layer, word in (entry.get("adoption") or {}).items():
-        if word not in ADOPTION_WORDS:  # YAML reads a bare off as false
-            raise ReferenceDataError(
-                f"{path.name}: {key}: adoption of {layer}: expected one of {ADOPTION_WORDS}, quoted"
-            )
     changes = {rule_id: _change(key, rule_id, value, path) for rule_id, value in (entry.get("rules") or {}).items()}
-    return PayerProfile(
+    profile = PayerProfile(
         key=key,
         name=entry["name"],
         line=entry["line"],
         ancestors=(key, *(parent.ancestors if parent else ())),
-        adoption={**(parent.adoption if parent else {}), **(entry.get("adoption") or {})},
         rules={**(parent.rules if parent else {}), **changes},
         policies={**(parent.policies if parent else {}), **policies},
     )
+    if "adoption" not in entry:
+        return profile
+    adoption = read_policy(ADOPTION, entry["adoption"], path)
+    for value in adoption.values:
+        for layer, word in (value.value or {}).items():
+            if layer not in BASE_LAYERS or word not in ADOPTION_WORDS:  # YAML reads a bare off as false
+                expected = f"one of {', '.join(BASE_LAYERS)} with one of {', '.join(ADOPTION_WORDS)}, quoted"
+                raise ReferenceDataError(f"{path.name}: {key}: adoption of {layer}: expected {expected}")
+    return profile.adopting(adoption)
+
+
+def _laid_over(held: Policy | None, own: Policy) -> Policy:
+    """Words of adoption over those held: what is not said again stays."""
+    if held is None:
+        return own
+    values = []
+    for start in sorted({*held.boundaries, *own.boundaries}):
+        before = held.on(start)
+        said = (value for value in own.values if value.start <= start)
+        parts = [each for each in (before, *said) if each is not None and not each.closed]
+        values.append(
+            DatedValue(
+                start,
+                {layer: word for each in parts for layer, word in each.value.items()},
+                tuple(dict.fromkeys(citation for each in parts for citation in each.citations)),
+                parts[-1].confidence,
+                None,
+            )
+        )
+    return Policy(own.name, own.title, own.verified_on, tuple(values))
 
 
 def _change(key: str, rule_id: str, entry: Any, path: Path) -> RuleChange:

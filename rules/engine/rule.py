@@ -162,7 +162,8 @@ def rule(
         effective: first date of service on which the rule speaks.
         terminated: date of service from which it no longer does.
         policy: names of dated values, resolved once per payer and epoch and handed to the check.
-        yields_to: ids of more special rules: where one of them has a finding on the same line, this one is silent.
+        yields_to: ids of more special rules: where one of them has a finding on the same line, this one is silent;
+            where both findings name modifiers, only if they share one.
         on_void: whether the rule also judges a void (frequency 8).
         status: preview findings never flag a claim.
         requires: a field of the claim without which a rule of the scope claim cannot tell, and is published as not

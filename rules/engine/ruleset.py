@@ -449,9 +449,12 @@ def _special_first(found: list[_Found]) -> list[_Found]:
     """One defect, one finding.
 
     A rule is silent where a more special one has spoken on the same line; and a warning about modifiers is, where an
-    error of the CMS base layer from another family is about the same modifiers of that line.
+    error of the CMS base layer from another family is about the same modifiers of that line. Findings that are about
+    different modifiers are about different defects.
     """
-    spoken = {(each.finding.rule_id, each.finding.line) for each in found}
+    spoken: dict[tuple[str, int | None], list[_Found]] = {}
+    for each in found:
+        spoken.setdefault((each.finding.rule_id, each.finding.line), []).append(each)
     basic = [
         each
         for each in found
@@ -465,8 +468,10 @@ def _special_first(found: list[_Found]) -> list[_Found]:
         if each.compiled is None or each.finding.category == RULE_ERROR:
             return False
         rule, finding = each.compiled.rule, each.finding
-        if any((other, finding.line) in spoken for other in rule.yields_to):
-            return True
+        for other_id in rule.yields_to:
+            for other in spoken.get((other_id, finding.line), ()):
+                if not (each.modifiers and other.modifiers) or not set(each.modifiers).isdisjoint(other.modifiers):
+                    return True
         return (
             bool(each.modifiers)
             and finding.severity is Severity.WARNING

@@ -3,6 +3,8 @@
 Surgical codes belong on hospital outpatient bills (013x), bills of a critical access hospital (085x) and rarely 012x;
 on 083x only where a commercial payer takes it. Medicare surgery centers bill on the professional form.
 
+63685 on an inpatient bill (011x) is the matter of FAC014.
+
 Known limits: a coder's knowledge, so a warning. Whether the fourth character fits is the matter of the rules about
 corrected claims; a blank type of bill is that of CMP001.
 """
@@ -13,9 +15,11 @@ from typing import Any
 from rules.coding.billers import is_surgery_center
 from rules.engine.claim import Claim
 from rules.engine.decision import Flag, Severity
-from rules.engine.examples import a_claim, a_facility_claim
+from rules.engine.examples import a_claim, a_facility_claim, a_facility_line
 from rules.engine.rule import rule
 
+_GENERATOR = "63685"
+_INPATIENT = "011"
 _PREFIX = 3
 
 
@@ -40,7 +44,7 @@ _PREFIX = 3
     ),
     clean=(a_facility_claim(), a_facility_claim("AETNA", type_of_bill="0831"), a_claim()),
     flagged=(
-        a_facility_claim("AETNA", type_of_bill="0111"),
+        a_facility_claim("AETNA", type_of_bill="0111", lines=[a_facility_line("63688")]),
         a_facility_claim(type_of_bill="0831"),
         a_facility_claim(practice={"ambulatory_surgery_center": True}),
     ),
@@ -53,7 +57,7 @@ def check(claim: Claim, policy: Mapping[str, Any]) -> Flag | None:
     if not type_of_bill or (row is not None and row["surgery"] in policy["bill_types.expected_for"]):
         return None
     codes = sorted(policy["modifiers.family_surgical"].intersection(line.procedure_code for line in claim.lines))
-    if not codes:
+    if not codes or (_GENERATOR in codes and type_of_bill.startswith(_INPATIENT)):
         return None
     named = f" ({row['label']})" if row is not None else ""
     return Flag(f"{' and '.join(codes)} on type of bill {type_of_bill}{named}")

@@ -2,7 +2,9 @@
 
 The outpatient code editor wants both on one date. For a lead procedure on a Medicare claim the device is a lead or test
 lead kit; UnitedHealthcare denies 63685 without any device code. 52, 73 or 74 means that the procedure was reduced or
-stopped, and then no device is missed. The generator of 63685 on a Medicare claim is the matter of FAC005.
+stopped, and then no device is missed. C1826 comes with its leads. The generator of 63685 on a Medicare claim is the
+matter of FAC005. A generator beside other surgery and none of spinal cord stimulation may be another nerve's: of it
+nothing is said.
 
 Known limits: that lead procedures are device-intensive is confirmed for 2020 only, and UnitedHealthcare's rule is known
 second hand, so these are warnings. Where the missing part stands on a line without a service date nothing is said.
@@ -16,6 +18,7 @@ from rules.engine.decision import Flag, Severity
 from rules.engine.examples import a_facility_claim, a_facility_line
 from rules.engine.grouping import LineGroup
 from rules.engine.rule import rule
+from rules.facility.foreign_devices import may_be_foreign
 from rules.facility.undated import stands_undated
 
 _ANY_DEVICE = "any"
@@ -40,6 +43,8 @@ _ANY_DEVICE = "any"
         "devices.generator_procedures",
         "devices.needed_with",
         "devices.edit_off_modifiers",
+        "devices.surgery",
+        "modifiers.family_surgical",
     ),
     clean=(
         a_facility_claim(),
@@ -56,7 +61,11 @@ def check(claim: Claim, group: LineGroup, policy: Mapping[str, Any]) -> list[Fla
     codes = group.codes
     generators, procedures = policy["devices.generators"], policy["devices.generator_procedures"]
     needed_with = policy["devices.needed_with"]
-    lacks_procedure = procedures.isdisjoint(codes) and not generators.isdisjoint(codes)
+    lacks_procedure = (
+        procedures.isdisjoint(codes)
+        and not generators.isdisjoint(codes)
+        and not may_be_foreign(codes, policy["modifiers.family_surgical"], policy["devices.surgery"])
+    )
     if (codes.isdisjoint(needed_with) and not lacks_procedure) or not claim.is_outpatient_hospital:
         return None
     day = group.service_date

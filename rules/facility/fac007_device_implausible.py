@@ -3,8 +3,10 @@
 Beside 63685 the only generator is one that is not for the spinal cord (C1827, for example, belongs to a vagus nerve
 system); or a lead stands without a lead procedure; or a test lead kit stands with a generator implant and no trial.
 
-Known limits: a coder's pairing, so a warning. The claim is seen as a whole, whatever the dates of its lines. A lead of
-another nerve's system has procedures that are not held here. A practitioner's claim holds no devices, see FAC008.
+A lead beside other surgery and none of spinal cord stimulation may be another nerve's: of it nothing is said.
+
+Known limits: a coder's pairing, so a warning. The claim is seen as a whole, whatever the dates of its lines. A
+practitioner's claim holds no devices, see FAC008.
 """
 
 from collections.abc import Mapping
@@ -15,6 +17,7 @@ from rules.engine.claim import Claim, ServiceLine
 from rules.engine.decision import Flag, Severity
 from rules.engine.examples import a_claim, a_facility_claim, a_facility_line, a_line
 from rules.engine.rule import rule
+from rules.facility.foreign_devices import may_be_foreign
 
 _GENERATOR = "63685"
 _LEAD = "C1778"
@@ -37,6 +40,8 @@ _TEST_LEAD = "C1897"
         "devices.other_generators",
         "devices.not_spinal",
         "devices.lead_procedures",
+        "devices.surgery",
+        "modifiers.family_surgical",
     ),
     clean=(
         a_facility_claim(),
@@ -71,7 +76,9 @@ def check(claim: Claim, policy: Mapping[str, Any]) -> list[Flag] | None:
     for code, needs_generator in ((_LEAD, False), (_TEST_LEAD, True)):
         if code in first and (_GENERATOR in first or not needs_generator):
             procedures = lead_procedures[code]
-            if first.keys().isdisjoint(procedures):
+            if first.keys().isdisjoint(procedures) and not may_be_foreign(
+                first.keys(), policy["modifiers.family_surgical"], policy["devices.surgery"]
+            ):
                 beside = " with 63685 and" if needs_generator else ""
                 flags.append(Flag(f"{code}{beside} without {' or '.join(procedures)}", line=first[code]))
     if not flags or (claim.is_professional and not is_surgery_center(claim)):

@@ -2,7 +2,7 @@
 
 The facility buys the implant and bills it; C codes are codes of outpatient hospital payment. UnitedHealthcare says that
 implant codes are not paid on a professional claim in a facility. A surgery center bills its devices itself, so its
-professional claims are left out.
+professional claims are left out, and so are those that look like it: place of service 24, no practitioner, no taxonomy.
 
 Codes that Original Medicare accepts from no practitioner are the matter of FAC009.
 
@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from rules.coding.billers import is_surgery_center
+from rules.coding.billers import is_surgery_center, looks_like_surgery_center
 from rules.engine.claim import Claim, ServiceLine
 from rules.engine.decision import Flag, Severity
 from rules.engine.examples import a_claim, a_facility_claim, a_line
@@ -56,6 +56,6 @@ def check(claim: Claim, line: ServiceLine, policy: Mapping[str, Any]) -> Flag | 
         if place not in policy["place_of_service.implant_sites"] or not re.match(patterns["in_facility"], code):
             return None
         where = f" in place of service {place}"
-    if is_surgery_center(claim):
+    if is_surgery_center(claim) or looks_like_surgery_center(claim, line):
         return None
     return Flag(f"{code}{where} on a practitioner's claim", remedy=f"Remove {code}; the facility bills the device.")

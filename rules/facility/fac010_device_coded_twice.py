@@ -1,7 +1,7 @@
 """A C code and an L code of a generator on one date with one unit of 63685.
 
 One generator was implanted, and it stands on the claim twice: some payers want the C code, some the L code, none both.
-The finding points at the L code; where that code is refused in itself, UNT002 or FAC009 says so instead.
+The finding points at the L code; where that code is refused in itself, UNT002, FAC008 or FAC009 says so instead.
 
 Known limit: the two may be two devices of which one was wasted; that is billed otherwise.
 """
@@ -31,7 +31,7 @@ _GENERATOR = "63685"
         not policy["devices.other_generators"].isdisjoint(codes) and not policy["devices.generators"].isdisjoint(codes)
     ),
     policy=("devices.generators", "devices.other_generators"),
-    yields_to=("UNT002", "FAC009"),
+    yields_to=("UNT002", "FAC008", "FAC009"),
     clean=(
         a_facility_claim("AETNA"),
         a_facility_claim("AETNA", lines=[a_facility_line(), a_facility_line("L8687", revenue_code="0278")]),

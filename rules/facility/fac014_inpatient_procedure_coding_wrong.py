@@ -24,6 +24,7 @@ from rules.engine.rule import rule
 
 _GENERATOR: Final = "63685"
 _INPATIENT: Final = "011"
+_OTHER_PROCEDURE: Final = "M67"  # the category's own remark is about the first procedure
 _DEVICE: Final = re.compile(r"\b(generators?|ipg)\b")
 _IMPLANT: Final = re.compile(r"\b(implant(ed|ing|ation)?|insert(ed|ion)|place(d|ment)|replace(d|ment))\b")
 _OTHER_MEANING: Final = re.compile(
@@ -62,7 +63,12 @@ def check(claim: Claim, policy: Mapping[str, Any]) -> list[Flag] | None:
     if not claim.type_of_bill.startswith(_INPATIENT):
         return None
     flags = [
-        Flag(f"63685 as a line code on type of bill {claim.type_of_bill}", line=line, field="lines[].procedure_code")
+        Flag(
+            f"63685 as a line code on type of bill {claim.type_of_bill}",
+            line=line,
+            field="lines[].procedure_code",
+            remedy="Report the inpatient implant by ICD-10-PCS, or use 013x if the patient was an outpatient.",
+        )
         for line in claim.lines
         if line.procedure_code == _GENERATOR
     ]
@@ -71,6 +77,7 @@ def check(claim: Claim, policy: Mapping[str, Any]) -> list[Flag] | None:
         Flag(
             f"{code} puts a generator at a body part for which ICD-10-PCS offers none",
             field=f"inpatient_procedures[{position}].code",
+            rarc=_OTHER_PROCEDURE if position else None,
         )
         for position, code in enumerate(codes)
         if re.match(policy["procedures.no_generator_there"], code)

@@ -15,6 +15,7 @@ from rules.engine.contrast import contrast
 from rules.engine.examples import a_claim, a_facility_claim, a_facility_line, a_line
 from rules.engine.explain import codes_words, explain, explain_for, flow, short
 from rules.engine.payer import RuleChange
+from rules.engine.policy import Confidence, DatedValue, Policy
 from rules.engine.reference import Reference
 
 DAY = date(2026, 8, 3)
@@ -68,7 +69,8 @@ def test_why_a_rule_does_not_speak_is_told(ruleset: RuleSet) -> None:
     """Other claims, other payers, other dates, no value, a value that ended, or put aside by the payer."""
     silent = RuleChange(silent=True, severity=None, why="Not ours", citation="ncd-160.7", by="AETNA")
     aetna = ruleset.profiles["AETNA"]
-    refusing = replace(aetna, adoption={**aetna.adoption, "mue": "off"})
+    refusal = DatedValue(date.min, {"mue": "off"}, ("coding-knowledge",), Confidence.UNVERIFIED, None)
+    refusing = aetna.adopting(Policy("adoption", "t", date(2026, 1, 1), (refusal,)))
     without = RuleSet(ruleset.rules, ruleset.reference, {**ruleset.profiles, "AETNA": refusing}, "1", "sha256:0")
 
     assert "It does not speak: it judges institutional claims only." in _told(

@@ -61,7 +61,7 @@ def test_medicare_advantage_inherits_no_rule_of_original_medicare(ruleset: RuleS
 
 def test_adoption_is_what_each_payer_itself_has_said(ruleset: RuleSet) -> None:
     """A word of one payer is not passed on to those that extend it."""
-    adoption = {key: profile.adoption for key, profile in ruleset.profiles.items()}
+    adoption = {key: {layer: profile.follows(layer) for layer in ASSUMED} for key, profile in ruleset.profiles.items()}
 
     assert adoption == {key: {**ASSUMED, **ADOPTION.get(key, {})} for key in ruleset.profiles}
 
