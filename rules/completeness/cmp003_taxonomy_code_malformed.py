@@ -8,25 +8,18 @@ Known limit: a code of the right shape may still be none of the code set, or not
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
-from rules.engine.claim import Claim, ServiceLine
+from rules.completeness.providers import ENTITIES, OF_LINE, ProviderFault, provider_faults
+from rules.engine.claim import Claim, Provider
 from rules.engine.decision import Flag, Severity
 from rules.engine.examples import a_claim, a_facility_claim, a_line
 from rules.engine.rule import rule
 
-# Role → field, remark code and entity of the 277CA; the category's remark codes speak of the first two roles only.
-_ROLES = {
-    "billing provider": ("billing_provider.taxonomy", "N95", "85"),
-    "rendering provider": ("rendering_provider.taxonomy", "N288", "82"),
-    "service facility": ("service_facility.taxonomy", "", "77"),
-    "referring provider": ("referring_provider.taxonomy", "", "DN"),
-    "attending provider": ("attending_provider.taxonomy", "", "71"),
-    "operating provider": ("operating_provider.taxonomy", "", "72"),
-    "line's rendering provider": ("lines[].rendering_provider.taxonomy", "N288", "82"),
-}
+# The category's remark codes speak of these roles only.
+_REMARKS = {"billing provider": "N95", "rendering provider": "N288", OF_LINE: "N288"}
 
 
 @rule(
@@ -45,58 +38,27 @@ _ROLES = {
     ),
 )
 def check(claim: Claim, policy: Mapping[str, Any]) -> list[Flag] | None:
-    pattern = policy["identifiers.taxonomy"]
-    fields = claim.__dict__  # every claim passes here, and so many fields are read fastest this way
-    if (
-        ((taxonomy := fields["billing_provider"].taxonomy) and _is_wrong(taxonomy, pattern))
-        or ((other := fields["rendering_provider"]) and (taxonomy := other.taxonomy) and _is_wrong(taxonomy, pattern))
-        or ((other := fields["service_facility"]) and (taxonomy := other.taxonomy) and _is_wrong(taxonomy, pattern))
-        or ((other := fields["referring_provider"]) and (taxonomy := other.taxonomy) and _is_wrong(taxonomy, pattern))
-        or ((other := fields["attending_provider"]) and (taxonomy := other.taxonomy) and _is_wrong(taxonomy, pattern))
-        or ((other := fields["operating_provider"]) and (taxonomy := other.taxonomy) and _is_wrong(taxonomy, pattern))
-    ):
-        return _flags(claim, pattern)
-    for line in fields["lines"]:
-        if line.rendering_provider and _is_wrong(line.rendering_provider.taxonomy, pattern):
-            return _flags(claim, pattern)
-    return None
+    faults = provider_faults(claim, _fault_of(policy["identifiers.taxonomy"]))
+    return None if faults is None else [_flag(each) for each in faults]
 
 
-@lru_cache(maxsize=1_000)
-def _is_wrong(taxonomy: str, pattern: str) -> bool:
-    """Whether a taxonomy is present and has another shape; remembered, as few of them stand on most claims."""
-    return bool(taxonomy) and not re.fullmatch(pattern, taxonomy)
+@lru_cache
+def _fault_of(pattern: str) -> Callable[[Provider], str]:
+    """A provider's taxonomy, if it is present and has another shape; remembered, as most claims have the same few."""
+
+    @lru_cache(maxsize=1_000)
+    def fault_of_taxonomy(taxonomy: str) -> str:
+        return taxonomy if taxonomy and not re.fullmatch(pattern, taxonomy) else ""
+
+    return lambda provider: fault_of_taxonomy(provider.taxonomy)
 
 
-def _flags(claim: Claim, pattern: str) -> list[Flag]:
-    of_claim = (
-        claim.billing_provider,
-        claim.rendering_provider,
-        claim.service_facility,
-        claim.referring_provider,
-        claim.attending_provider,
-        claim.operating_provider,
-    )
-    found = [
-        _flag(role, provider.taxonomy)
-        for role, provider in zip(_ROLES, of_claim, strict=False)
-        if provider is not None and _is_wrong(provider.taxonomy, pattern)
-    ]
-    found += [
-        _flag("line's rendering provider", line.rendering_provider.taxonomy, line)
-        for line in claim.lines
-        if line.rendering_provider is not None and _is_wrong(line.rendering_provider.taxonomy, pattern)
-    ]
-    return found
-
-
-def _flag(role: str, taxonomy: str, line: ServiceLine | None = None) -> Flag:
-    field, rarc, entity = _ROLES[role]
+def _flag(found: ProviderFault) -> Flag:
     return Flag(
-        f"the {role}'s taxonomy {taxonomy} is not ten letters or digits that end in X",
-        line=line,
-        field=field,
-        remedy=f"Replace the {role}'s taxonomy with a ten-character code that ends in X.",
-        rarc=rarc,
-        entity=entity,
+        f"the {found.role}'s taxonomy {found.fault} is not ten letters or digits that end in X",
+        line=found.line,
+        field=f"{found.field}.taxonomy",
+        remedy=f"Replace the {found.role}'s taxonomy with a ten-character code that ends in X.",
+        rarc=_REMARKS.get(found.role, ""),
+        entity=ENTITIES[found.role],
     )

@@ -19,7 +19,7 @@ from rules.engine.examples import a_claim
 from rules.engine.rule import rule
 
 _LISTED = "C"
-_MARKS = {"N": "named as not covered", "W": "unspecific or advisory", "U": "not found"}
+_MARKS = {"N": "named among the exclusions", "W": "unspecific or advisory", "U": "not found"}
 
 
 @rule(

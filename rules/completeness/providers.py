@@ -1,0 +1,71 @@
+"""The providers of a claim by role, for the rules that look at an identifier of each of them.
+
+Judged are the billing, rendering, service facility, referring, attending and operating provider, and the rendering
+provider of a line.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from rules.engine.claim import Claim, Provider, ServiceLine
+
+OF_LINE = "line's rendering provider"
+ENTITIES: Mapping[str, str] = {
+    "billing provider": "85",
+    "rendering provider": "82",
+    "service facility": "77",
+    "referring provider": "DN",
+    "attending provider": "71",
+    "operating provider": "72",
+    OF_LINE: "82",
+}
+"""Role → entity identifier code of the 277CA; those of the claim in the order in which they are looked at."""
+_OF_CLAIM = len(ENTITIES) - 1
+
+
+class ProviderFault(NamedTuple):
+    """What is wrong with one provider.
+
+    Attributes:
+        field: the provider as a path in the claim.
+        line: the line whose provider it is; None for the claim's.
+    """
+
+    role: str
+    field: str
+    fault: str
+    line: ServiceLine | None = None
+
+
+def provider_faults(claim: Claim, fault_of: Callable[[Provider], str]) -> list[ProviderFault] | None:
+    """What is wrong with a claim's providers, in the order of the roles; None where nothing is.
+
+    Args:
+        claim: the claim.
+        fault_of: what is wrong with a provider; blank for nothing.
+    """
+    providers = (
+        claim.billing_provider,
+        claim.rendering_provider,
+        claim.service_facility,
+        claim.referring_provider,
+        claim.attending_provider,
+        claim.operating_provider,
+        *[line.rendering_provider for line in claim.lines if line.rendering_provider is not None],
+    )
+    for provider in providers:  # nearly every claim ends here
+        if provider is not None and fault_of(provider):
+            break
+    else:
+        return None
+    faults = [
+        ProviderFault(role, role.replace(" ", "_"), fault)
+        for role, provider in zip(ENTITIES, providers[:_OF_CLAIM], strict=False)
+        if provider is not None and (fault := fault_of(provider))
+    ]
+    faults += [
+        ProviderFault(OF_LINE, "lines[].rendering_provider", fault, line)
+        for line in claim.lines
+        if line.rendering_provider is not None and (fault := fault_of(line.rendering_provider))
+    ]
+    return faults
