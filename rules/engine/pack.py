@@ -25,7 +25,7 @@ _MISSING: Final[Mapping[str, str]] = {
     "provider_records": "no registry record of a provider is on file",
 }
 _MOST_PLANS: Final = 1_024
-_MOST_GROUPS: Final = 256
+_MOST_GROUPS: Final = 64
 _MOST_DIAGNOSES: Final = 10_000
 NOTHING: Final[frozenset[str]] = frozenset()
 

@@ -314,6 +314,22 @@ def test_many_combinations_of_codes_are_remembered_within_bounds(only: Any) -> N
     assert max(len(pack._plans) for pack in packs if pack) <= 1_024
 
 
+def test_more_days_and_diagnoses_than_are_remembered_give_the_same_answers(ruleset: RuleSet) -> None:
+    """A claim may have more of them than there is room for: what is forgotten is worked out again."""
+    first = date(2026, 1, 1).toordinal()
+    codes = ["63685", "63650", "63688", "95972", "99213", "77003", "76000", "62267", "69990", "95938"]
+    lines = [
+        a_line(code, service_date=str(date.fromordinal(first + number)))
+        for number in range(300)
+        for code in (codes[number % 10], *[codes[place] for place in range(10) if number >> place & 1])
+    ][:999]
+    crowded = a_claim(lines=lines, received_date="2026-12-01")
+    diagnosed = a_claim(diagnoses=[{"code": f"A{number:05}"} for number in range(10_050)])
+
+    for claim in (crowded, diagnosed):
+        assert ruleset.evaluate(claim) == ruleset.evaluate(claim, thorough=True)
+
+
 def test_a_rule_without_what_it_requires_is_published_as_not_evaluated(only: Any) -> None:
     """Where nothing is on file the check is not asked, and the decision says what is missing."""
     ruleset = only(lambda claim, policy: "found", requires="eligibility")
