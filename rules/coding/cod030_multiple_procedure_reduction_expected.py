@@ -41,14 +41,15 @@ def check(claim: Claim, group: LineGroup, policy: Mapping[str, Any]) -> Flag | N
     lines = group.lines
     if len(lines) <= 1:
         return None
-    indicators, values = policy["fee_schedule.indicators"], policy["fee_schedule.relative_values"]
-    reduced = [
-        number
-        for number, line in enumerate(lines)
-        if (row := indicators.get((line.procedure_code, None))) is not None and row["multiple"] == _REDUCED
-    ]
+    indicators = policy["fee_schedule.indicators"]
+    reduced = []
+    for number, line in enumerate(lines):
+        row = indicators.get((line.procedure_code, None))
+        if row is not None and row["multiple"] == _REDUCED:
+            reduced.append(number)
     if len(reduced) <= 1:
         return None
+    values = policy["fee_schedule.relative_values"]
     ranked: list[tuple[float, str, int, str]] = []
     unranked: dict[int, str] = {}
     for number in reduced:

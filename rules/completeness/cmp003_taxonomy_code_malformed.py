@@ -10,16 +10,18 @@ Known limit: a code of the right shape may still be none of the code set, or not
 import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any
 
 from rules.completeness.providers import ENTITIES, OF_LINE, ProviderFault, provider_faults
-from rules.engine.claim import Claim, Provider
+from rules.engine.claim import Claim
 from rules.engine.decision import Flag, Severity
 from rules.engine.examples import a_claim, a_facility_claim, a_line
 from rules.engine.rule import rule
 
 # The category's remark codes speak of these roles only.
 _REMARKS = {"billing provider": "N95", "rendering provider": "N288", OF_LINE: "N288"}
+_TAXONOMY = attrgetter("taxonomy")
 
 
 @rule(
@@ -38,19 +40,19 @@ _REMARKS = {"billing provider": "N95", "rendering provider": "N288", OF_LINE: "N
     ),
 )
 def check(claim: Claim, policy: Mapping[str, Any]) -> list[Flag] | None:
-    faults = provider_faults(claim, _fault_of(policy["identifiers.taxonomy"]))
+    faults = provider_faults(claim, _TAXONOMY, _fault_of(policy["identifiers.taxonomy"]))
     return None if faults is None else [_flag(each) for each in faults]
 
 
 @lru_cache
-def _fault_of(pattern: str) -> Callable[[Provider], str]:
-    """A provider's taxonomy, if it is present and has another shape; remembered, as most claims have the same few."""
+def _fault_of(pattern: str) -> Callable[[str], str]:
+    """A taxonomy, if it is present and has another shape; remembered, as most claims have the same few."""
 
     @lru_cache(maxsize=1_000)
-    def fault_of_taxonomy(taxonomy: str) -> str:
+    def fault_of(taxonomy: str) -> str:
         return taxonomy if taxonomy and not re.fullmatch(pattern, taxonomy) else ""
 
-    return lambda provider: fault_of_taxonomy(provider.taxonomy)
+    return fault_of
 
 
 def _flag(found: ProviderFault) -> Flag:

@@ -4,7 +4,7 @@ No code is billed in less than nothing. Operations and devices are counted, so a
 amount in the wrong column. Drugs and time may have a fraction: that only surgery and devices go by whole units is
 confirmed, so of other codes a fraction is not judged. A revenue line without a code may count what it likes.
 
-Known limits: blank units are CMP001's finding, on every line. Minutes (MJ) may have a fraction on any code.
+Known limit: blank units are CMP001's finding, on every line.
 """
 
 import re
@@ -19,7 +19,6 @@ from rules.engine.examples import a_claim, a_facility_claim, a_facility_line, a_
 from rules.engine.rule import rule
 
 _ONE = Decimal(1)
-_MINUTES = "MJ"
 
 
 @rule(
@@ -43,11 +42,7 @@ def check(claim: Claim, line: ServiceLine, policy: Mapping[str, Any]) -> str | N
         return None
     if units <= 0:
         return f"the line has {units:f} units"
-    if (
-        units % 1
-        and line.unit_of_measure != _MINUTES
-        and _shape(policy["units.whole_unit_codes"])(line.procedure_code) is not None
-    ):
+    if units % 1 and _shape(policy["units.whole_unit_codes"])(line.procedure_code):
         return f"the line has {units:f} units, which is not a whole number"
     return None
 

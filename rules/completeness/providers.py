@@ -20,7 +20,6 @@ ENTITIES: Mapping[str, str] = {
     OF_LINE: "82",
 }
 """Role → entity identifier code of the 277CA; those of the claim in the order in which they are looked at."""
-_OF_CLAIM = len(ENTITIES) - 1
 
 
 class ProviderFault(NamedTuple):
@@ -37,35 +36,41 @@ class ProviderFault(NamedTuple):
     line: ServiceLine | None = None
 
 
-def provider_faults(claim: Claim, fault_of: Callable[[Provider], str]) -> list[ProviderFault] | None:
-    """What is wrong with a claim's providers, in the order of the roles; None where nothing is.
+def provider_faults(
+    claim: Claim, identifier: Callable[[Provider], str], fault_of: Callable[[str], str]
+) -> list[ProviderFault] | None:
+    """What is wrong with an identifier of a claim's providers, in the order of the roles; None where nothing is.
 
     Args:
         claim: the claim.
-        fault_of: what is wrong with a provider; blank for nothing.
+        identifier: the identifier of a provider.
+        fault_of: what is wrong with it; blank for nothing.
     """
-    providers = (
+    of_claim = (
         claim.billing_provider,
         claim.rendering_provider,
         claim.service_facility,
         claim.referring_provider,
         claim.attending_provider,
         claim.operating_provider,
-        *[line.rendering_provider for line in claim.lines if line.rendering_provider is not None],
     )
-    for provider in providers:  # nearly every claim ends here
-        if provider is not None and fault_of(provider):
-            break
-    else:
+    is_faultless = True  # as on nearly every claim
+    for provider in of_claim:
+        if provider is not None and fault_of(identifier(provider)):
+            is_faultless = False
+    for line in claim.lines:
+        if line.rendering_provider is not None and fault_of(identifier(line.rendering_provider)):
+            is_faultless = False
+    if is_faultless:
         return None
     faults = [
         ProviderFault(role, role.replace(" ", "_"), fault)
-        for role, provider in zip(ENTITIES, providers[:_OF_CLAIM], strict=False)
-        if provider is not None and (fault := fault_of(provider))
+        for role, provider in zip(ENTITIES, of_claim, strict=False)
+        if provider is not None and (fault := fault_of(identifier(provider)))
     ]
     faults += [
         ProviderFault(OF_LINE, "lines[].rendering_provider", fault, line)
         for line in claim.lines
-        if line.rendering_provider is not None and (fault := fault_of(line.rendering_provider))
+        if line.rendering_provider is not None and (fault := fault_of(identifier(line.rendering_provider)))
     ]
     return faults

@@ -37,11 +37,14 @@ _NATIONAL_POLICY = "N386"
     flagged=(a_claim(case_facts={"ncd_trial_relief": False}), a_claim("SCAN", case_facts={"ncd_screening": False})),
 )
 def check(claim: Claim, policy: Mapping[str, Any]) -> Flag | None:
-    facts = claim.case_facts
-    failed = {
-        fact: element for fact, element in policy["coverage.national_criteria"].items() if getattr(facts, fact) is False
-    }
-    if not failed or is_replacement(claim, policy["coverage.replacement_diagnoses"]):
+    facts, criteria = claim.case_facts, policy["coverage.national_criteria"]
+    for fact in criteria:
+        if getattr(facts, fact) is False:
+            break
+    else:
+        return None
+    failed = {fact: element for fact, element in criteria.items() if getattr(facts, fact) is False}
+    if is_replacement(claim, policy["coverage.replacement_diagnoses"]):
         return None
     named = "; ".join(failed.values())
     return Flag(

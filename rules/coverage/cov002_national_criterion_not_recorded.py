@@ -47,11 +47,13 @@ _ALL_MET = {
 def check(claim: Claim, policy: Mapping[str, Any]) -> Flag | None:
     facts = claim.case_facts
     elements = policy["coverage.national_criteria"]
-    if not facts.model_fields_set:
-        missing = tuple(elements.values())
+    for fact in elements:
+        if getattr(facts, fact) is None:
+            break
     else:
-        missing = tuple([element for fact, element in elements.items() if getattr(facts, fact) is None])
-    if not missing or is_replacement(claim, policy["coverage.replacement_diagnoses"]):
+        return None
+    missing = tuple([element for fact, element in elements.items() if getattr(facts, fact) is None])
+    if is_replacement(claim, policy["coverage.replacement_diagnoses"]):
         return None
     return _flag(missing)
 

@@ -100,6 +100,8 @@ def claim_events(pool: dict[Disposition, list[bytes]], count: int) -> Iterator[t
 def _draw(random: Random) -> bytes:
     payer = random.choice(_PAYERS)
     changes: dict[str, Any] = {"claim_id": _ID, "patient_control_number": f"PCN-{random.randrange(10**8)}"}
+    if payer != "MEDICARE_FFS":
+        changes["prior_authorization_number"] = f"PA{random.randrange(10**8)}"
     if random.random() < 0.5:
         extras = random.sample(_PROFESSIONAL_EXTRAS, random.randrange(len(_PROFESSIONAL_EXTRAS)))
         content = claim_content(payer, **changes, lines=[a_line(), *extras])
