@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rules import Disposition, Severity
-from rules.engine.examples import a_claim, a_facility_claim
+from rules.engine.cases import case_claim, read_cases
+from rules.engine.examples import a_claim, a_facility_claim, a_line
 from rules.engine.explain import explain
 from rules.engine.rule import Rule
 from tests.rules.any_claims import RULESET, claim_contents, claim_of
@@ -41,6 +42,32 @@ def test_a_rule_has_boundary_cases_that_flag_and_that_do_not(rule: Rule) -> None
 
     assert "findings:" in text
     assert len(re.findall(r"^- name:", text, re.MULTILINE)) >= 4
+
+
+@every_rule
+def test_a_rule_yields_to_rules_that_exist(rule: Rule) -> None:
+    """A slip in an id would let two rules speak of one defect, and nobody would know."""
+    assert rule.yields_to <= set(RULESET.rules) - {rule.id}
+
+
+def _boundaries(rule: Rule) -> set[date]:
+    """The dates on which the rule or one of its values changes, for any payer."""
+    owners = [RULESET.reference.policies, *(profile.policies for profile in RULESET.profiles.values())]
+    policies = [policies[name] for name in rule.policy for policies in owners if name in policies]
+    changes = {boundary for policy in policies for boundary in policy.boundaries}
+    return {day for day in {rule.effective, rule.terminated, *changes} - {None} if day and day.year > 1}
+
+
+@every_rule
+def test_where_dates_matter_the_day_before_and_the_day_are_tested(rule: Rule) -> None:
+    """A rule with dates has boundary cases on both sides of one of them at least."""
+    boundaries = _boundaries(rule)
+    tested: set[date | None] = set()
+    for case in read_cases((CASES / f"{rule.id.lower()}.yaml").read_text()):
+        claim = case_claim(case)
+        tested |= {claim.statement_through_date, *(line.service_date for line in claim.lines)}
+
+    assert not boundaries or any({day, day - timedelta(days=1)} <= tested for day in boundaries), boundaries
 
 
 @every_rule
@@ -137,6 +164,51 @@ def test_any_claim_is_judged_the_same_whatever_the_order_of_its_lines(
     assert sorted((each.rule_id, each.severity) for each in decision.findings) == sorted(
         (each.rule_id, each.severity) for each in again.findings
     )
+
+
+# The more special rule, and the ones that are silent on a line where it has spoken (rule catalogue, section 4).
+PRECEDENCE = {
+    "COD011": {"COD012"},
+    "COV001": {"COV003", "COV006"},
+    "COV008": {"COV009"},
+    "COV010": {"COV009"},
+    "FAC001": {"FAC002"},
+    "FAC003": {"FAC002"},
+    "FAC009": {"UNT001", "FAC010"},
+    "UNT002": {"UNT001", "FAC010"},
+}
+
+
+@settings(max_examples=400)
+@given(claim_contents())
+def test_one_defect_is_one_finding(content: dict[str, Any]) -> None:
+    """Where a special rule has spoken, the general one is silent on that line."""
+    spoken: dict[int | None, set[str]] = {}
+    for finding in RULESET.evaluate(claim_of(content)).findings:
+        spoken.setdefault(finding.line, set()).add(finding.rule_id)
+
+    for rule_ids in spoken.values():
+        for special, general in PRECEDENCE.items():
+            assert special not in rule_ids or rule_ids.isdisjoint(general), rule_ids
+
+
+@pytest.mark.parametrize(
+    ("special", "general", "lines"),
+    [
+        ("COD003", "COD002", [a_line(), a_line("63688")]),
+        ("COD005", "COD002", [a_line(), a_line("99213")]),
+        ("COD011", "COD012", [a_line(modifiers=["LT"]), a_line(modifiers=["RT"])]),
+        ("COD020", "COD021", [a_line(), a_line("63688", modifiers=["59", "XS"])]),
+        ("FAC001", "FAC002", [a_line(place_of_service="11")]),
+        ("FAC009", "FAC010", [a_line(), a_line("L8688"), a_line("C1767")]),
+    ],
+)
+def test_the_special_rule_speaks_alone(special: str, general: str, lines: list[dict[str, Any]]) -> None:
+    """The defect that both could name is named by the special rule."""
+    rule_ids = {finding.rule_id for finding in RULESET.evaluate(a_claim(lines=lines)).findings}
+
+    assert special in rule_ids
+    assert general not in rule_ids
 
 
 @settings(max_examples=400)
