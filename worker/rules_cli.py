@@ -22,7 +22,7 @@ from rules.engine.pages import MARK, pages
 from rules.engine.rule import FAMILIES, PARAMETERS, Rule, Scope
 from worker.new_rule import NewRuleError, blanks, cases_folder, checkout, make_rule, rule_file
 from worker.rulebook import load_rulebook
-from worker.settings import load_settings
+from worker.settings import PREFIX, load_settings
 from worker.terminal import FLAGGED, UNREADABLE, clear_errors, console, say
 
 _DAY = click.DateTime(["%Y-%m-%d"])
@@ -83,16 +83,21 @@ def rules_list(family: str | None, severity: str | None, payer: str | None, as_j
 @click.option("--for-date", type=_DAY, metavar="DATE", help="What applies to services of this date; else of today.")
 @click.option("--payer", metavar="KEY", help="What applies for this payer; else for each.")
 @click.option("--claim-type", type=_CLAIM_TYPES, help="What applies to claims of this type.")
-def rules_explain(rule_id: str, for_date: datetime | None, payer: str | None, claim_type: str | None) -> None:
+@click.option("--contract", metavar="NAME", help="What applies to claims of this contract overlay.")
+def rules_explain(
+    rule_id: str, for_date: datetime | None, payer: str | None, claim_type: str | None, contract: str | None
+) -> None:
     """What a rule finds and why, its values with their dates, its sources. ID is UNT001 or units-over-daily-limit.
 
-    With a date, payer or claim type: whether it speaks there, and if not, why not; how severely, and with which values,
-    since when, from which source.
+    With a date, payer, claim type or contract: whether it speaks there, and if not, why not; how severely, and with
+    which values, since when, from which source.
     """
     with clear_errors():
         ruleset = load_rules()
         rule = _wanted(rule_id, ruleset)
-        if for_date is None and payer is None and claim_type is None:
+        if contract is not None:
+            ruleset = _under(contract, ruleset)
+        if for_date is None and payer is None and claim_type is None and contract is None:
             text = explain(rule, ruleset)
         else:
             payers = sorted(ruleset.profiles) if payer is None else [_known_payer(payer, ruleset)]
@@ -235,6 +240,14 @@ def _wanted(rule_id: str, ruleset: RuleSet) -> Rule:
         if rule_id.upper() == rule.id or rule_id.lower() == rule.name:
             return rule
     raise _end(f"no rule {rule_id}; see: claimscrub rules list")
+
+
+def _under(contract: str, ruleset: RuleSet) -> RuleSet:
+    held = sorted(ruleset.contracts.by_key)
+    if contract not in held:
+        expected = f"one of {', '.join(held)}" if held else f"overlays in the folder of {PREFIX}CONTRACTS_FOLDER"
+        raise _end(f"no contract {contract}; expected {expected}")
+    return ruleset.under(contract)
 
 
 def _known_payer(key: str, ruleset: RuleSet) -> str:

@@ -299,7 +299,7 @@ def _application(rule: Rule, ruleset: RuleSet, payer: str, day: date, claim_type
         yield f"It speaks, on {claim_type or kinds} claims.\n"
     yield f"- **Severity**: {_severity(compiled, {name: value for name, (_, _, value) in held.items() if value})}"
     if rule.base_layer:
-        yield f"- **Follows the CMS base layer** ({rule.base_layer}): {profile.follows(rule.base_layer)}"
+        yield f"- **Follows the CMS base layer** ({rule.base_layer}): {profile.follows(rule.base_layer, day)}"
     if compiled.effective_from or compiled.effective_to:
         first = compiled.effective_from or "the start"
         until = f" until before {compiled.effective_to}" if compiled.effective_to else " on"
@@ -330,7 +330,7 @@ def _severity(compiled: CompiledRule, held: Mapping[str, DatedValue]) -> str:
     if rule.status == "preview":
         return f"{severity}: a preview never flags"
     if change is not None and change.severity is not None:
-        return f"{severity} instead of {rule.severity.value}: {change.why}{_by(change)}"
+        return f"{severity} instead of {compiled.own_severity.value}: {change.why}{_by(change)}"
     if compiled.capped:
         doubtful = [f"{name} is {value.confidence.value}" for name, value in held.items() if _doubtful(value)]
         if rule.severity is Severity.ERROR:

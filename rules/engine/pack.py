@@ -54,6 +54,11 @@ class CompiledRule:
     effective_to: date | None
 
     @property
+    def own_severity(self) -> Severity:
+        """What it would be without the change."""
+        return Severity.WARNING if self.capped and self.rule.severity is Severity.ERROR else self.rule.severity
+
+    @property
     def fixed(self) -> bool:
         """Whether a check's own choice of severity does not count."""
         return self.rule.status == "preview" or (self.change is not None and self.change.severity is not None)

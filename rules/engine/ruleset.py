@@ -14,6 +14,7 @@ import re
 import traceback
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
+from copy import copy
 from dataclasses import replace
 from datetime import date
 from functools import lru_cache
@@ -124,6 +125,18 @@ class RuleSet:
                     if failed or bool(said) != (kind == "flagged"):
                         found = "; ".join(failed or [finding.message for finding in said]) or "no finding"
                         raise RuleDefinitionError(f"{each.id} {each.name}: its {kind} example {number} gives: {found}")
+
+    def under(self, contract: str) -> Self:
+        """The rule set as it is for the claims of one contract overlay.
+
+        Args:
+            contract: the overlay's key.
+        """
+        made = copy(self)
+        made.profiles = self.contracts.by_key[contract].profiles
+        made.contracts = Contracts()
+        made._packs = {}  # noqa: SLF001  (of the same class)
+        return made
 
     # ---- compiling
 
@@ -492,7 +505,7 @@ def _change(compiled: CompiledRule, flag: Flag, severity: Severity) -> Change | 
     change = compiled.change
     if change is None or change.severity is None:
         return None
-    own = flag.severity or compiled.rule.severity
+    own = flag.severity or compiled.own_severity
     own = Severity.WARNING if compiled.capped and own is Severity.ERROR else own
     return None if own is severity else Change(own, change.by, change.why)
 

@@ -87,6 +87,25 @@ def test_explain_says_what_applies() -> None:
     assert "MEDICARE_FFS" in _run("explain", "HIS008", "--for-date", "2026-08-03").stdout
 
 
+def test_explain_says_what_applies_under_a_contract(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the overlay changes, why, and what its own values are; an overlay that is not there is named."""
+    monkeypatch.setenv("CLAIMSCRUB_CONTRACTS_FOLDER", str(ROOT / "docs" / "examples" / "contracts"))
+
+    def told(rule_id: str, contract: str = "example-spine") -> Result:
+        return _run("explain", rule_id, "--contract", contract, "--payer", "AETNA", "--for-date", "2026-08-03")
+
+    silent, raised, own = told("FAC002").stdout, told("AUT001").stdout, told("HIS008").stdout
+    nobody = told("FAC002", "nobody")
+
+    assert "Its findings are put aside: Contract 2026-14, section 7" in silent
+    assert "error instead of warning: Contract 2026-14, section 5" in raised
+    assert "limit 60" in own
+    assert "contract:example-spine" in own
+    assert (nobody.exit_code, "no contract nobody; expected one of example-spine" in nobody.stderr) == (2, True)
+    monkeypatch.delenv("CLAIMSCRUB_CONTRACTS_FOLDER")
+    assert "overlays in the folder of CLAIMSCRUB_CONTRACTS_FOLDER" in told("FAC002").stderr
+
+
 def test_an_unknown_rule_or_payer_is_named() -> None:
     """An unknown id ends in one sentence that says where to look; so does an unknown payer."""
     result = _run("explain", "ZZZ999")
