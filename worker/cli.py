@@ -59,7 +59,13 @@ def worker() -> None:
         configure_logging(settings)
         log = structlog.get_logger("claimscrub.worker")
         ruleset = load_rulebook(settings)
-        log.info("rules", rules=len(ruleset.rules), rule_set_version=ruleset.version, rule_set_digest=ruleset.digest)
+        log.info(
+            "rules",
+            rules=len(ruleset.rules),
+            contracts=len(ruleset.contracts.all),
+            rule_set_version=ruleset.version,
+            rule_set_digest=ruleset.digest,
+        )
         partitions = wait_for_topics(settings, lambda reason: log.warning("waiting", reason=reason))
         log.info("starting", bootstrap_servers=settings.bootstrap_servers, partitions=partitions)
         from worker.app import run_worker

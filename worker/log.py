@@ -17,7 +17,7 @@ ALLOWED_KEYS = frozenset(
         "claim_id", "payer", "rule_ids", "findings", "disposition", "reason",
         "topic", "partition", "offset", "partitions", "group_id", "bootstrap_servers",
         "claims", "cleared", "flagged", "deadletters", "records", "seconds", "claims_per_second", "cpu_us_per_claim",
-        "rules", "rule_set_version", "rule_set_digest",
+        "rules", "contracts", "rule_set_version", "rule_set_digest",
     }
 )  # fmt: skip
 

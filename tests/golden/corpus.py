@@ -202,8 +202,12 @@ def decide(path: Path, ruleset: RuleSet) -> dict[str, tuple[Decision, Content]]:
 
 
 def snapshot(decision: Decision, claim: Claim) -> Content:
-    """A decision as it is published, with the citations reduced to their keys."""
-    content = json.loads(json.dumps(decision_content(decision, claim, ""), default=str))
+    """What of a decision is kept."""
+    return reduced(json.loads(json.dumps(decision_content(decision, claim, ""), default=str)))
+
+
+def reduced(content: Content) -> Content:
+    """A decision as it is published, with the citations reduced to their keys, and without digests."""
     for finding in content["findings"]:
         finding["citations"] = [citation["key"] for citation in finding["citations"]]
     return {name: value for name, value in content.items() if name not in _REGENERATED}
