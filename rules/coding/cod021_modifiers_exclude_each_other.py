@@ -3,8 +3,8 @@
 A procedure was staged, unplanned or unrelated; repeated by the same practitioner or by another; done by a surgeon or an
 assistant. Modifiers that answer the same question in two ways leave the payer to choose.
 
-Known limit: the sets are coding practice rather than anyone's published rule. Where a more special rule speaks of one of
-the modifiers on the line, this one is silent about it.
+Known limit: the sets are coding practice rather than anyone's published rule. Where a more special rule speaks of one
+of the modifiers on the line, this one is silent about it.
 """
 
 from collections.abc import Mapping

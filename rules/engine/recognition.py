@@ -19,6 +19,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ _ENTRY_KEYS = {
     "other_programs": {"called"},
     "filing_indicators": {"words", "profiles", "lines", "alone", "whole_name", "undecided"},
 }
+_VERIFIED = "verified_on"
 _WORD = re.compile(r"[^\W_]+")
 
 
@@ -194,14 +196,16 @@ def load_recognition(path: Path, profiles: Mapping[str, PayerProfile]) -> Recogn
             name or filing indicator stands in two entries.
     """
     content = read_yaml(path)
-    if not isinstance(content, Mapping) or set(content) != set(_ENTRY_KEYS):
-        raise ReferenceDataError(f"{path.name}: expected the keys {', '.join(sorted(_ENTRY_KEYS))}")
+    if not isinstance(content, Mapping) or set(content) != {*_ENTRY_KEYS, _VERIFIED}:
+        raise ReferenceDataError(f"{path.name}: expected the keys {', '.join(sorted({*_ENTRY_KEYS, _VERIFIED}))}")
+    if type(content[_VERIFIED]) is not date:
+        raise ReferenceDataError(f"{path.name}: {_VERIFIED}: expected a date (YYYY-MM-DD)")
     payer_ids: dict[str, PayerId] = {}
     names: dict[_Words, PayerName | None] = {}
     filing_indicators: dict[str, FilingIndicator] = {}
     citations: set[str] = set()
-    for section, entries in content.items():
-        for entry in entries:
+    for section in _ENTRY_KEYS:
+        for entry in content[section]:
             where = f"{path.name}: {section}"
             _check_entry(section, entry, profiles, where)
             confidence = Confidence(entry.get("confidence", "confirmed"))

@@ -7,18 +7,19 @@ of a published table needs no new release.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Final, Self
 
 import rules
 from rules.engine.decision import Citation, FailureCategory
 from rules.engine.policy import Policy, ReferenceDataError, load_policies, read_yaml
 
 PACKAGE = Path(rules.__file__).parent
-_X12 = "x12"
+CATEGORIES: Final = "failures.categories"
+LOCATIONS: Final = "field_locations.places"
+"""The values that the engine itself reads."""
 _CITATION_KEYS = frozenset(Citation.__dataclass_fields__) - {"key"}
 
 
@@ -46,14 +47,14 @@ class Reference:
                 if name not in policies:
                     raise ReferenceDataError(f"{over}: {name} is no value of the rules; see: claimscrub rules explain")
                 policies[name] = _merged(policies[name], policy)
-        with (folder / _X12 / "failure_categories.csv").open(encoding="utf-8", newline="") as file:
-            categories = {row["category"]: _failure_category(row) for row in csv.DictReader(file)}
-        return cls(citations, policies, categories, read_yaml(folder / _X12 / "field_locations.yaml"))
+        rows = policies[CATEGORIES].values[-1].value
+        categories = {key: _failure_category(row) for key, row in rows.items()}
+        return cls(citations, policies, categories, policies[LOCATIONS].values[-1].value)
 
 
 def reference_files(folder: Path) -> Iterator[Path]:
     """The YAML files of a reference folder that hold dated values."""
-    return (path for path in sorted(folder.glob("*/*.yaml")) if path.parent.name != _X12)
+    return iter(sorted(folder.glob("*/*.yaml")))
 
 
 def _citations(path: Path) -> dict[str, Citation]:
@@ -85,17 +86,18 @@ def _merged(packaged: Policy, own: Policy) -> Policy:
     )
 
 
-def _failure_category(row: Mapping[str, Any]) -> FailureCategory:
+def _failure_category(row: Mapping[str, str | None]) -> FailureCategory:
+    cells = {column: cell or "" for column, cell in row.items()}
     return FailureCategory(
-        key=row["category"],
-        meaning=row["own_meaning"],
-        carc=row["carc"],
-        alternative_carc=_alternatives(row["alt_carc"]),
-        rarc=_alternatives(row["rarc"]),
-        group=row["group"],
-        status_category=row["csc_category"],
-        status_codes=_alternatives(row["csc_status"]),
-        entities=_alternatives(row["entity"]),
+        key=cells["category"],
+        meaning=cells["own_meaning"],
+        carc=cells["carc"],
+        alternative_carc=_alternatives(cells["alt_carc"]),
+        rarc=_alternatives(cells["rarc"]),
+        group=cells["group"],
+        status_category=cells["csc_category"],
+        status_codes=_alternatives(cells["csc_status"]),
+        entities=_alternatives(cells["entity"]),
     )
 
 

@@ -230,7 +230,10 @@ def test_every_payer_with_a_name_of_its_own_can_be_recognised(ruleset: RuleSet) 
     assert known == set(ruleset.profiles) - {"OTHER", "AMBETTER"}
 
 
-_EMPTY = {"payer_ids": "[]", "names": "[]", "other_programs": "[]", "filing_indicators": "[]"}
+_EMPTY = {
+    **dict.fromkeys(("payer_ids", "names", "other_programs", "filing_indicators"), "[]"),
+    "verified_on": "2026-08-20",
+}
 
 
 def _recognition(ruleset: RuleSet, folder: Path, **sections: str) -> Recognition:
@@ -243,6 +246,7 @@ def _recognition(ruleset: RuleSet, folder: Path, **sections: str) -> Recognition
     ("section", "text", "said"),
     [
         ("payers", "[]", "expected the keys filing_indicators, names"),
+        ("verified_on", "lately", "verified_on: expected a date"),
         ("payer_ids", "[7]", "expected entries with a citation"),
         ("payer_ids", '[{words: "1", profiles: [CIGNA]}]', "expected entries with a citation"),
         ("names", '[{words: "1", profiles: [CIGNA], citation: c}]', "expected entries with a citation"),

@@ -16,6 +16,7 @@ from rules import Disposition, Severity
 from rules.engine.cases import case_claim, read_cases
 from rules.engine.examples import a_claim, a_facility_claim, a_line
 from rules.engine.explain import explain
+from rules.engine.reference import CATEGORIES, LOCATIONS
 from rules.engine.rule import Rule
 from tests.rules.any_claims import RULESET, claim_contents, claim_of
 
@@ -110,8 +111,8 @@ def test_facts_were_verified_after_they_began_and_not_in_the_future() -> None:
 
 
 def test_every_policy_is_used() -> None:
-    """A value that no rule reads is dead."""
-    used = {name for rule in RULES for name in rule.policy}
+    """A value that neither a rule nor the engine reads is dead."""
+    used = {CATEGORIES, LOCATIONS, *(name for rule in RULES for name in rule.policy)}
 
     assert set(RULESET.reference.policies) - used == set()
 
