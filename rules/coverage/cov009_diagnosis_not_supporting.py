@@ -19,7 +19,7 @@ from rules.engine.examples import a_claim
 from rules.engine.rule import rule
 
 _LISTED = "C"
-_MARKS = {"N": "named among the exclusions", "W": "unspecific or advisory", "U": "not found"}
+_MARKS = {"N": "named as not covered", "W": "unspecific or advisory", "U": "not found"}
 
 
 @rule(
@@ -49,9 +49,9 @@ _MARKS = {"N": "named among the exclusions", "W": "unspecific or advisory", "U":
     ),
 )
 def check(claim: Claim, line: ServiceLine, policy: Mapping[str, Any]) -> Flag | None:
-    matrix, column = policy["diagnoses.matrix"], policy["coverage.matrix_column"]
+    matrix, marked = policy["diagnoses.matrix"], policy["coverage.matrix_column"]
     pointed_to = claim.diagnoses_pointed_to(line)
-    marks = {each.code: _mark(matrix, column, each.undotted) for each in pointed_to if each.code}
+    marks = {each.code: _mark(matrix, marked, each.undotted) for each in pointed_to if each.code}
     if not marks or _LISTED in marks.values() or is_replaced_on(claim, line, policy["coverage.replacement_diagnoses"]):
         return None
     named = ", ".join(f"{code} ({_MARKS[mark]})" for code, mark in marks.items())
@@ -61,6 +61,8 @@ def check(claim: Claim, line: ServiceLine, policy: Mapping[str, Any]) -> Flag | 
     )
 
 
-def _mark(matrix: Mapping[str, Mapping[str, str]], column: str, code: str) -> str:
+def _mark(matrix: Mapping[str, Mapping[str, str]], marked: Mapping[str, Any], code: str) -> str:
     row = matrix.get(code)
-    return "U" if row is None else row[column]
+    if row is None:
+        return "U"
+    return _LISTED if row["group"] in marked.get("listed", ()) else row[marked["column"]]

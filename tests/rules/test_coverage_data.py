@@ -67,9 +67,11 @@ def test_exclusions_name_diagnoses_of_the_matrix(ruleset: RuleSet) -> None:
 
 
 def test_matrix_columns_exist(ruleset: RuleSet) -> None:
-    """The column a payer's marks stand in is one of the diagnosis matrix, and holds nothing but marks."""
+    """The column a payer's marks stand in is one of the diagnosis matrix, and groups listed since are groups of it."""
+    matrix = _matrix(ruleset)
     for value in _values(ruleset, "coverage.matrix_column"):
-        assert {row[value.value] for row in _matrix(ruleset).values()} <= {"C", "N", "W", "U"}
+        assert {row[value.value["column"]] for row in matrix.values()} <= {"C", "N", "W", "U"}
+        assert set(value.value.get("listed", ())) <= {row["group"] for row in matrix.values()}
 
 
 def test_codes_that_rules_read_are_in_the_matrix_or_the_list(ruleset: RuleSet) -> None:
