@@ -167,6 +167,26 @@ def test_any_claim_is_judged_the_same_whatever_the_order_of_its_lines(
     )
 
 
+@settings(max_examples=400)
+@given(claim_contents())
+def test_no_decision_says_who_the_patient_is(content: dict[str, Any]) -> None:
+    """Names, member numbers, birth dates and notes stay on the claim: no message, remedy or reason repeats them."""
+    known = {"first_name": "Quentin", "last_name": "Zephyrine", "member_number": "9PHI-MEMBER"}
+    note = "Generator implanted, the old one wholly extinguished."
+    person = {**content["subscriber"], **known}
+    claim = claim_of({**content, "subscriber": person, "patient": person, "notes": [{"text": note}]})
+    decision = RULESET.evaluate(claim)
+    said = " ".join(
+        [
+            *(f"{each.message} {each.remedy}" for each in decision.findings),
+            *(each.reason for each in decision.not_evaluated),
+        ]
+    )
+
+    for private in (*known.values(), str(person["birth_date"]), "extinguished"):
+        assert private not in said
+
+
 # The more special rule, and the ones that are silent on a line where it has spoken (rule catalogue, section 4).
 PRECEDENCE = {
     "COD011": {"COD012"},
