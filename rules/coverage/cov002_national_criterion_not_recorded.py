@@ -40,6 +40,7 @@ _ALL_MET = {
     procedures=(GENERATOR,),
     payers=("MEDICARE_FFS", "MEDICARE_ADV"),
     effective=date(1995, 8, 7),
+    concerns_claim=lambda key, policy: not key.facts >= policy["coverage.national_criteria"].keys(),
     policy=("coverage.national_criteria", "coverage.replacement_diagnoses"),
     clean=(a_claim(case_facts=_ALL_MET), a_claim(diagnoses=[{"code": "Z45.42"}])),
     flagged=(a_claim(), a_claim("MEDICARE_ADV", case_facts={**_ALL_MET, "ncd_facilities": None})),
@@ -47,13 +48,8 @@ _ALL_MET = {
 def check(claim: Claim, policy: Mapping[str, Any]) -> Flag | None:
     facts = claim.case_facts
     elements = policy["coverage.national_criteria"]
-    for fact in elements:
-        if getattr(facts, fact) is None:
-            break
-    else:
-        return None
     missing = tuple([element for fact, element in elements.items() if getattr(facts, fact) is None])
-    if is_replacement(claim, policy["coverage.replacement_diagnoses"]):
+    if not missing or is_replacement(claim, policy["coverage.replacement_diagnoses"]):
         return None
     return _flag(missing)
 

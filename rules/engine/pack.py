@@ -7,18 +7,18 @@ into a `RulePack`. For each combination of codes, modifiers and a few more that 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
-from rules.engine.claim import Claim, Diagnosis
+from rules.engine.claim import Claim
 from rules.engine.decision import Citation, NotEvaluated, Severity, Unevaluated
 from rules.engine.payer import PayerProfile, RuleChange
 from rules.engine.policy import DatedValue, Policy
 from rules.engine.reference import Reference
-from rules.engine.rule import Check, Rule, Scope
+from rules.engine.rule import PARAMETERS, Check, Rule, Scope
 
 _MISSING: Final[Mapping[str, str]] = {
     "eligibility": "no eligibility answer is on file",
@@ -26,6 +26,8 @@ _MISSING: Final[Mapping[str, str]] = {
 }
 _MOST_PLANS: Final = 1_024
 _MOST_GROUPS: Final = 64
+_LARGEST_GROUP: Final = 8
+_MOST_CODES: Final = 20_000
 _MOST_DIAGNOSES: Final = 10_000
 NOTHING: Final[frozenset[str]] = frozenset()
 
@@ -64,6 +66,7 @@ class CompiledRule:
         return self.rule.status == "preview" or (self.change is not None and self.change.severity is not None)
 
 
+ValueT = TypeVar("ValueT")
 Call = tuple[CompiledRule, Check, Mapping[str, Any]]
 
 
@@ -71,11 +74,11 @@ class PlanKey(NamedTuple):
     """What a claim comes with, as far as it decides which checks can find something.
 
     Attributes:
-        codes: the procedure codes of its lines.
+        codes: the procedure codes of its lines; of those that no rule tells apart, one; see `RulePack.represented`.
         modifiers: all modifiers of its lines.
         places: the places of service of claim and lines that are not blank.
         is_authorized: whether claim or line carries an authorization number.
-        facts: names of the case facts supplied.
+        facts: names of the case facts supplied; one that is null is not.
         eligibility, provider_records: whether there are any.
         triggered: ids of the rules that one of the claim's diagnoses concerns.
     """
@@ -97,8 +100,8 @@ class Plan(NamedTuple):
     """The checks for claims that come with the same.
 
     Attributes:
-        line_checks: procedure code → the checks of a line with it.
-        group_checks: procedure codes of a group → its checks, as far as such groups have come; see `RulePack.group`.
+        line_checks: procedure code, `represented` → the checks of a line with it.
+        group_checks: codes of a group, likewise → its checks, as far as such groups have come; see `RulePack.group`.
         not_evaluated: rules that lack what they require.
     """
 
@@ -110,37 +113,58 @@ class Plan(NamedTuple):
     not_evaluated: tuple[Unevaluated, ...]
 
 
+class _Remembered(dict[str, ValueT]):
+    """What a function gives for a string, remembered within bounds."""
+
+    def __init__(self, function: Callable[[str], ValueT], most: int) -> None:
+        super().__init__()
+        self._function = function
+        self._most = most
+
+    def __missing__(self, key: str) -> ValueT:
+        if len(self) >= self._most:
+            self.clear()
+        value = self[key] = self._function(key)
+        return value
+
+
 class RulePack:
     """What runs for one payer, claim type and epoch.
 
     Args:
         rules: the rules.
+        named: every code and modifier that a rule or a value names.
         thorough: whether every check is asked, also where the rule says that it can find nothing.
     """
 
-    def __init__(self, rules: tuple[CompiledRule, ...], *, thorough: bool) -> None:
+    def __init__(self, rules: tuple[CompiledRule, ...], named: frozenset[str], *, thorough: bool) -> None:
         self.rules = rules
         self.thorough = thorough
+        self._named = named
+        self._calls_of = {
+            scope: tuple((each, each.check, each.policy) for each in rules if each.rule.scope == scope)
+            for scope in PARAMETERS
+        }
         self._plans: dict[tuple[Any, ...], Plan] = {}
-        self._by_diagnosis: dict[str, frozenset[str]] = {}
         self._diagnosed = () if thorough else tuple(each for each in rules if each.rule.concerns_diagnosis is not None)
+        self._triggered_by = _Remembered(self._find_triggered, _MOST_DIAGNOSES)
+        self._by_answers: dict[tuple[bool, ...], str] = {}
+        self._representative = _Remembered(self._find_representative, _MOST_CODES)
 
-    def plan(self, claim: Claim, key: tuple[Any, ...]) -> Plan:
+    def plan(self, claim: Claim, codes: Iterable[str], rest: tuple[Any, ...]) -> Plan:
         """The checks for a claim.
 
         Args:
             claim: the claim.
-            key: what it comes with: the fields of a `PlanKey`, without `triggered`.
+            codes: the procedure codes of its lines, `represented`.
+            rest: the other fields of a `PlanKey`, without `triggered`.
         """
         triggered = NOTHING
         for diagnosis in claim.diagnoses:
-            ids = self._by_diagnosis.get(diagnosis.code)
-            if ids is None:
-                ids = self._triggered_by(diagnosis)
+            ids = self._triggered_by[diagnosis.code]
             if ids:
                 triggered = triggered | ids
-        if triggered:
-            key = (*key, triggered)
+        key = (frozenset(codes), *rest, triggered)
         plan = self._plans.get(key)
         if plan is None:
             if len(self._plans) >= _MOST_PLANS:
@@ -148,22 +172,46 @@ class RulePack:
             plan = self._plans[key] = self._make_plan(PlanKey(*key))
         return plan
 
-    def _triggered_by(self, diagnosis: Diagnosis) -> frozenset[str]:
-        if len(self._by_diagnosis) >= _MOST_DIAGNOSES:
-            self._by_diagnosis.clear()
-        code = diagnosis.undotted
-        ids = self._by_diagnosis[diagnosis.code] = frozenset(
+    def represented(self, codes: Iterable[str]) -> list[str]:
+        """The codes in their order, with one for all that no rule tells apart.
+
+        Hospitals bill thousands of codes that mean nothing here; by themselves they would make nearly every claim one
+        of its own kind. A code that a rule or a value names stands for itself. All others are told apart by what the
+        rules' `concerns` say of them, each alone, so `concerns` must not count codes that it does not know.
+        """
+        return list(map(self._representative.__getitem__, codes))
+
+    def _find_representative(self, code: str) -> str:
+        if self.thorough or code in self._named:
+            return code
+        alone = frozenset({code})
+        said = tuple(
+            each.rule.concerns(alone, modifiers, each.policy)
+            for each in self.rules
+            if each.rule.concerns is not None
+            for modifiers in (NOTHING, self._named)
+        )
+        return self._by_answers.setdefault(said, code)
+
+    def _find_triggered(self, diagnosis: str) -> frozenset[str]:
+        code = diagnosis.replace(".", "")
+        return frozenset(
             each.rule.id
             for each in self._diagnosed
             if each.rule.concerns_diagnosis is not None and each.rule.concerns_diagnosis(code, each.policy)
         )
-        return ids
 
     def group(self, plan: Plan, codes: frozenset[str]) -> tuple[Call, ...]:
-        """The checks of a group of lines with these codes, added to the plan."""
-        if len(plan.group_checks) >= _MOST_GROUPS:
-            plan.group_checks.clear()
-        checks = plan.group_checks[codes] = self._calls("group", codes, plan.key)
+        """The checks of a group of lines with these codes."""
+        represented = frozenset(self.represented(codes))
+        checks = plan.group_checks.get(represented)
+        if checks is None:
+            checks = self._calls("group", represented, plan.key)
+        for each in (represented, codes):
+            if len(each) <= _LARGEST_GROUP:  # what is larger is too seldom the same to be worth the room
+                if len(plan.group_checks) >= _MOST_GROUPS:
+                    plan.group_checks.clear()
+                plan.group_checks[each] = checks
         return checks
 
     def _make_plan(self, key: PlanKey) -> Plan:
@@ -185,11 +233,10 @@ class RulePack:
 
     def _calls(self, scope: Scope, codes: frozenset[str], key: PlanKey) -> tuple[Call, ...]:
         return tuple(
-            (each, each.check, each.policy)
-            for each in self.rules
-            if each.rule.scope == scope
-            and (each.rule.requires is None or getattr(key, each.rule.requires))
-            and self._is_concerned(each, codes, key)
+            call
+            for call in self._calls_of[scope]
+            if (call[0].rule.requires is None or getattr(key, call[0].rule.requires))
+            and self._is_concerned(call[0], codes, key)
         )
 
     def _is_concerned(self, compiled: CompiledRule, codes: frozenset[str], key: PlanKey) -> bool:
@@ -201,6 +248,19 @@ class RulePack:
             and (rule.concerns_claim is None or rule.concerns_claim(key, policy))
             and (rule.concerns_diagnosis is None or rule.id in key.triggered)
         )
+
+
+def named_strings(value: Any) -> Iterator[str]:
+    """Every string of a value that may be a code: keys of tables, and what is in sets and lists."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for key, each in value.items():
+            yield from (key,) if isinstance(key, str) else key
+            yield from named_strings(each)
+    elif isinstance(value, tuple | frozenset):
+        for each in value:
+            yield from named_strings(each)
 
 
 def compile_rule(rule: Rule, profile: PayerProfile, reference: Reference, day: date) -> CompiledRule | str:

@@ -152,7 +152,8 @@ def rule(
         procedures: codes that call for the rule: on the line, in the group, or anywhere on the claim; None for any.
         concerns: (codes, modifiers, policy) → False where the check can find nothing on a line, in a group or on a
             claim with these procedure codes, on a claim with no other modifiers than these. It is asked once for each
-            combination, so that most claims never meet the check; it may only leave out what is surely clean.
+            combination, so that most claims never meet the check; it may only leave out what is surely clean. Codes
+            that neither a rule nor a value names may come as one: it must not count them.
         concerns_claim: (key, policy) → the same by what else a claim comes with: see `PlanKey`.
         concerns_diagnosis: (code, policy) → the same for one diagnosis of the claim, without its dot: the check is
             asked where one of the claim's diagnoses concerns it, so never about a claim without diagnoses.

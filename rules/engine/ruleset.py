@@ -18,6 +18,7 @@ from copy import copy
 from dataclasses import replace
 from datetime import date
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -37,7 +38,7 @@ from rules.engine.decision import (
 )
 from rules.engine.grouping import line_groups
 from rules.engine.history import NO_HISTORY, History
-from rules.engine.pack import NOTHING, CompiledRule, RulePack, compile_rule
+from rules.engine.pack import NOTHING, CompiledRule, RulePack, compile_rule, named_strings
 from rules.engine.payer import RECOGNITION_FILE, ROOT, PayerProfile, load_profiles
 from rules.engine.policy import Policy, ReferenceDataError
 from rules.engine.recognition import Recognition, load_recognition
@@ -73,6 +74,7 @@ class RuleSet:
         self.version = version
         self.digest = digest
         self._boundaries = self._find_boundaries()
+        self._named = self._find_named()
         self._packs: dict[_Kind, list[RulePack | None]] = {}
         self.recognition = recognition or Recognition()
         # Few payers send most claims; the size is a bound on what else may stand in those fields.
@@ -148,6 +150,11 @@ class RuleSet:
                 dates.add(each.terminated)
         return tuple(sorted(dates))
 
+    def _find_named(self) -> frozenset[str]:
+        """Every code that a rule or a value names; more than the codes does not matter."""
+        values = (value.value for policy in self._all_policies() for value in policy.values)
+        return frozenset(chain(*(each.procedures or () for each in self.rules.values()), *map(named_strings, values)))
+
     def _all_policies(self) -> Iterator[Policy]:
         yield from self.reference.policies.values()
         for profile in self.profiles.values():
@@ -201,7 +208,7 @@ class RuleSet:
         running = [each for each in compiled if isinstance(each, CompiledRule)]
         if guarded:
             running = [replace(each, check=_guarded(each.check)) for each in running]
-        return RulePack(tuple(running), thorough=thorough)
+        return RulePack(tuple(running), self._named, thorough=thorough)
 
     # ---- judging
 
@@ -261,7 +268,7 @@ class RuleSet:
         key, why = self.recognition.recognise(payer_id, filing_indicator, name)
         return (key, ()) if key else (ROOT, (_payer_not_known(f"the claim names no payer key, and {why}"),))
 
-    def _answers(  # noqa: C901, PLR0912  (the hot path: one function, and no calls but those of the checks)
+    def _answers(  # noqa: C901, PLR0912, PLR0915  (the hot path: one function, and few calls but those of the checks)
         self, claim: Claim, history: History, kind: _Kind
     ) -> tuple[_Answers, tuple[Unevaluated, ...]]:
         lines = claim.lines
@@ -270,7 +277,7 @@ class RuleSet:
         modifiers = NOTHING
         place = claim.place_of_service
         places = frozenset((place,)) if place else NOTHING
-        is_authorized = bool(claim.prior_authorization_number)
+        is_authorized = claim.prior_authorization_number != ""
         for line in lines:
             codes.append(line.procedure_code)
             days.append(line.service_date)
@@ -280,23 +287,27 @@ class RuleSet:
                 places = places.union((line.place_of_service,))
             if line.prior_authorization_number:
                 is_authorized = True
-        day = first_day = claim.first_service_date or date.min
-        facts = claim.case_facts.model_fields_set
-        # Plain tuples, here and in `kind`: a named one takes longer to make than most checks.
-        key: tuple[Any, ...] = (
-            frozenset(codes),
+        facts: frozenset[str] | set[str] = claim.case_facts.model_fields_set
+        if facts:
+            values = claim.case_facts.__dict__
+            facts = frozenset([name for name in facts if values[name] is not None])
+        # A plain tuple, here and in `kind`: a named one takes longer to make than most checks.
+        rest = (
             modifiers,
             places,
             claim.type_of_bill,
             claim.frequency,
             claim.payer.responsibility,
             is_authorized,
-            frozenset(facts) if facts else NOTHING,
-            bool(claim.eligibility),
-            bool(claim.provider_records),
+            facts or NOTHING,
+            claim.eligibility != (),
+            claim.provider_records != (),
         )
+        day = first_day = claim.first_service_date or date.min
         pack = self._pack(kind, day)
-        plan = pack.plan(claim, key)
+        packs = {day: pack}
+        known = pack.represented(codes)
+        plan = pack.plan(claim, known, rest)
         not_evaluated = plan.not_evaluated
         answers: _Answers = []
         for compiled, check, policy in plan.claim_checks:
@@ -307,22 +318,27 @@ class RuleSet:
             answer = check(claim, history, policy)
             if answer:
                 answers.append((compiled, None, answer))
-        for line, code, line_day in zip(lines, codes, days, strict=True):
+        for position, line in enumerate(lines):
+            line_day = days[position]
             if line_day != day:
-                line_day = line_day or first_day  # noqa: PLW2901  (a line without a date goes with the claim)
+                line_day = line_day or first_day  # a line without a date goes with the claim
                 if line_day != day:
                     day = line_day
-                    if (its_pack := self._pack(kind, day)) is not pack:
-                        pack, plan = its_pack, its_pack.plan(claim, key)
-            for compiled, check, policy in plan.line_checks[code]:
+                    its_pack = packs.get(day) or packs.setdefault(day, self._pack(kind, day))
+                    if its_pack is not pack:
+                        pack, known = its_pack, its_pack.represented(codes)
+                        plan = pack.plan(claim, known, rest)
+            for compiled, check, policy in plan.line_checks[known[position]]:
                 answer = check(claim, line, policy)
                 if answer:
                     answers.append((compiled, line, answer))
         for group in line_groups(claim):
             if group.service_date != day:
                 day = group.service_date
-                if (its_pack := self._pack(kind, day)) is not pack:
-                    pack, plan = its_pack, its_pack.plan(claim, key)
+                its_pack = packs[day]
+                if its_pack is not pack:
+                    pack, known = its_pack, its_pack.represented(codes)
+                    plan = pack.plan(claim, known, rest)
             checks = plan.group_checks.get(group.codes)
             if checks is None:
                 checks = pack.group(plan, group.codes)

@@ -302,16 +302,41 @@ def test_a_rule_is_asked_only_about_codes_and_modifiers_that_concern_it(only: An
     assert asked[-1] == (frozenset({"63650", "63685"}), frozenset({"22", "51"}))
 
 
-def test_many_combinations_of_codes_are_remembered_within_bounds(only: Any) -> None:
-    """Codes that nobody ever sends twice can't fill the memory, and the answers stay right."""
-    ruleset = only(lambda claim, line, policy: "found", scope="line", procedures=frozenset({"X4999"}))
+def test_many_combinations_are_remembered_within_bounds(only: Any) -> None:
+    """What nobody ever sends twice can't fill the memory, and the answers stay right."""
+    ruleset = only(lambda claim, line, policy: "found", scope="line", procedures=frozenset({"63650"}))
     found = [
-        len(ruleset.evaluate(a_claim(lines=[a_line(f"X{number}")])).findings) for number in (*range(5_000), 4_999, 1)
+        len(ruleset.evaluate(a_claim(place_of_service=f"P{number}", lines=[a_line(code)])).findings)
+        for number in range(1_100)
+        for code in ("63650", "63685")
     ]
     (packs,) = ruleset._packs.values()
 
-    assert sum(found) == 2
+    assert found == [1, 0] * 1_100
     assert max(len(pack._plans) for pack in packs if pack) <= 1_024
+
+
+def test_codes_that_no_rule_tells_apart_are_as_one(only: Any) -> None:
+    """A hospital's thousands of other codes make no kinds of claims of their own; those that a rule knows do."""
+
+    def concerns(codes: frozenset[str], modifiers: frozenset[str], policy: Any) -> bool:
+        return any(code.startswith("C") for code in codes)
+
+    def check(claim: Claim, line: Any, policy: Any) -> str | None:
+        return "found" if line.procedure_code.startswith("C") else None
+
+    ruleset = only(check, scope="line", concerns=concerns)
+    codes = [f"{kind}{number:05}" for number in range(10_100) for kind in ("J", "C")]
+    found = [
+        finding.line
+        for start in range(0, len(codes), 900)
+        for finding in ruleset.evaluate(a_claim(lines=[a_line(code) for code in codes[start : start + 900]])).findings
+    ]
+    (packs,) = ruleset._packs.values()
+
+    assert len(found) == len(codes) / 2
+    assert {(line or 1) % 2 for line in found} == {0}
+    assert max(len(pack._plans) for pack in packs if pack) == 1
 
 
 def test_more_days_and_diagnoses_than_are_remembered_give_the_same_answers(ruleset: RuleSet) -> None:
