@@ -193,8 +193,9 @@ class RuleSet:
         pack = series[epoch]
         if pack is None:
             made = self._compile(kind, self._boundaries[epoch - 1] if epoch else date.min)
-            # Most boundaries are another payer's: the epochs that are alike for this one share a pack and its plans.
-            pack = series[epoch] = next((other for other in series if other and other.rules == made.rules), made)
+            # Most boundaries are another payer's, and most contracts change little: what is alike shares a pack.
+            others = [*series, *([self._pack((kind[0], "", *kind[2:]), day)] if kind[1] else [])]
+            pack = series[epoch] = next((other for other in others if other and other.rules == made.rules), made)
         return pack
 
     def _compile(self, kind: _Kind, day: date) -> RulePack:

@@ -142,6 +142,17 @@ payers:
     assert severities == {"OXFORD": [Severity.ERROR], "UMR": [Severity.INFO], "AETNA": [Severity.WARNING]}
 
 
+def test_contracts_that_change_no_rule_cost_no_room(tmp_path: Path) -> None:
+    """Hundreds of billers that only state their contractor area share what is compiled for everybody."""
+    texts = {f"biller{n}": f"name: A\nsubmitter_ids: [S{n}]\npractice: {{contractor_area: JJ}}\n" for n in range(3)}
+    ruleset = _load(tmp_path, **texts)
+    decisions = [ruleset.evaluate(_two_units(submitter_id=submitter)) for submitter in ("S0", "S1", "S2", "")]
+    packs = {id(pack) for series in ruleset._packs.values() for pack in series if pack}
+
+    assert [each.contract for each in decisions] == ["biller0", "biller1", "biller2", ""]
+    assert len(packs) == 1
+
+
 def test_what_is_said_of_an_unknown_payer_is_said_of_no_other(tmp_path: Path) -> None:
     """OTHER is the payer that nobody knows, not every payer."""
     ruleset = _load(tmp_path, spine=OFFICE + "payers: {OTHER: {rules: {UNT001: {severity: info, why: w}}}}")
