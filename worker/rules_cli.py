@@ -199,7 +199,7 @@ def _severities(ruleset: RuleSet, payer: str | None) -> dict[str, Severity]:
     for rule in ruleset.rules.values():
         compiled = compile_rule(rule, profile, ruleset.reference, _today())
         if not isinstance(compiled, str) and not (compiled.change and compiled.change.silent):
-            severities[rule.id] = compiled.severity
+            severities[rule.id] = compiled.severity()
     return severities
 
 

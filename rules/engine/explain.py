@@ -326,11 +326,11 @@ def _in_force(name: str, profile: PayerProfile, ruleset: RuleSet, day: date) -> 
 
 def _severity(compiled: CompiledRule, held: Mapping[str, DatedValue]) -> str:
     rule, change = compiled.rule, compiled.change
-    severity = compiled.severity.value
+    severity = compiled.severity().value
     if rule.status == "preview":
         return f"{severity}: a preview never flags"
     if change is not None and change.severity is not None:
-        return f"{severity} instead of {compiled.own_severity.value}: {change.why}{_by(change)}"
+        return f"{severity} instead of {compiled.own_severity().value}: {change.why}{_by(change)}"
     if compiled.capped:
         doubtful = [f"{name} is {value.confidence.value}" for name, value in held.items() if _doubtful(value)]
         if rule.severity is Severity.ERROR:

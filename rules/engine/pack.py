@@ -38,7 +38,6 @@ class CompiledRule:
 
     Attributes:
         policy: name → value, resolved.
-        severity: after the change and the confidence of the values.
         change: what the payer or a contract changes about the rule; None for nothing.
         capped: a value is not confirmed, so nothing above a warning comes out.
         basis: what the message adds: the date of the data set and the payer's adoption word.
@@ -47,7 +46,6 @@ class CompiledRule:
     rule: Rule
     check: Check
     policy: Mapping[str, Any]
-    severity: Severity
     change: RuleChange | None
     capped: bool
     basis: str
@@ -55,15 +53,22 @@ class CompiledRule:
     effective_from: date | None
     effective_to: date | None
 
-    @property
-    def own_severity(self) -> Severity:
-        """What it would be without the change."""
-        return Severity.WARNING if self.capped and self.rule.severity is Severity.ERROR else self.rule.severity
+    def own_severity(self, chosen: Severity | None = None) -> Severity:
+        """What it would be without the change; a check may have chosen another than the rule's."""
+        severity = chosen or self.rule.severity
+        return Severity.WARNING if self.capped and severity is Severity.ERROR else severity
 
-    @property
-    def fixed(self) -> bool:
-        """Whether a check's own choice of severity does not count."""
-        return self.rule.status == "preview" or (self.change is not None and self.change.severity is not None)
+    def severity(self, chosen: Severity | None = None) -> Severity:
+        """What a finding weighs.
+
+        A change holds for whatever the rule says; but a check's own information stays information.
+        """
+        if chosen is not Severity.INFO:
+            if self.rule.status == "preview":
+                return Severity.INFO
+            if self.change is not None and self.change.severity is not None:
+                return self.change.severity
+        return self.own_severity(chosen)
 
 
 ValueT = TypeVar("ValueT")
@@ -281,17 +286,14 @@ def compile_rule(rule: Rule, profile: PayerProfile, reference: Reference, day: d
             values[name] = value
     if why_not is not None:
         return why_not
-    change = _change(rule, profile, day)
-    capped = not all(value.confidence.allows_error for value in values.values())
     starts = [rule.effective, *(value.start for value in values.values())]
     keys = dict.fromkeys([*rule.citations, *(key for value in values.values() for key in value.citations)])
     return CompiledRule(
         rule=rule,
         check=check,
         policy={name: value.value for name, value in values.items()},
-        severity=_severity(rule, change, capped=capped),
-        change=change,
-        capped=capped,
+        change=_change(rule, profile, day),
+        capped=not all(value.confidence.allows_error for value in values.values()),
         basis=_basis(rule, profile, values.values(), day),
         citations=tuple(reference.citations[key] for key in keys),
         effective_from=None if max(starts) == date.min else max(starts),
@@ -318,14 +320,6 @@ def _change(rule: Rule, profile: PayerProfile, day: date) -> RuleChange | None:
         return change
     why = f"{profile.key} does not follow the base layer {layer}"
     return profile.refusals.get(layer) or RuleChange(silent=True, severity=None, why=why, by=profile.key)
-
-
-def _severity(rule: Rule, change: RuleChange | None, *, capped: bool) -> Severity:
-    if rule.status == "preview":
-        return Severity.INFO
-    if change is not None and change.severity is not None:
-        return change.severity
-    return Severity.WARNING if capped and rule.severity is Severity.ERROR else rule.severity
 
 
 def _end(rule: Rule, policies: Iterable[Policy], day: date) -> date | None:

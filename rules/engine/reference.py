@@ -7,7 +7,7 @@ of a published table needs no new release.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
@@ -52,11 +52,6 @@ class Reference:
         return cls(citations, policies, categories, policies[LOCATIONS].values[-1].value)
 
 
-def reference_files(folder: Path) -> Iterator[Path]:
-    """The YAML files of a reference folder that hold dated values."""
-    return iter(sorted(folder.glob("*/*.yaml")))
-
-
 def _citations(path: Path) -> dict[str, Citation]:
     citations = {}
     for key, entry in (read_yaml(path) or {}).items():
@@ -68,7 +63,7 @@ def _citations(path: Path) -> dict[str, Citation]:
 
 def _policies(folder: Path) -> dict[str, Policy]:
     policies: dict[str, Policy] = {}
-    for path in reference_files(folder):
+    for path in sorted(folder.glob("*/*.yaml")):
         for policy in load_policies(path, path.stem):
             if policy.name in policies:
                 raise ReferenceDataError(f"{path}: {policy.name} stands in another file too")

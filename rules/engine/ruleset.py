@@ -387,12 +387,7 @@ class RuleSet:
 
     def _finding(self, claim: Claim, compiled: CompiledRule, flag: Flag, line: int | None) -> Finding:
         rule = compiled.rule
-        severity = compiled.severity
-        # A payer's change holds for what the rule says by itself; a check's own information stays information.
-        if flag.severity is not None and (not compiled.fixed or flag.severity is Severity.INFO):
-            severity = flag.severity
-            if compiled.capped and severity is Severity.ERROR:
-                severity = Severity.WARNING
+        severity = compiled.severity(flag.severity)
         field = flag.field or rule.field
         category = flag.category or rule.reason
         codes = self._codes(category, flag.carc, flag.rarc, flag.status_code, flag.entity)
@@ -522,8 +517,7 @@ def _change(compiled: CompiledRule, flag: Flag, severity: Severity) -> Change | 
     change = compiled.change
     if change is None or change.severity is None:
         return None
-    own = flag.severity or compiled.own_severity
-    own = Severity.WARNING if compiled.capped and own is Severity.ERROR else own
+    own = compiled.own_severity(flag.severity)
     return None if own is severity else Change(own, change.by, change.why)
 
 
