@@ -23,7 +23,6 @@ from rules.engine.policy import Confidence
 from rules.engine.rule import rule
 
 _INPATIENT_PLACE = "21"
-_INPATIENT_BILL = "011"
 _ASKED_FOR = ("yes", "plan")
 
 
@@ -76,13 +75,12 @@ def check(claim: Claim, group: LineGroup, policy: Mapping[str, Any]) -> list[Fla
 
 def _row_for(claim: Claim, line: ServiceLine, setting: str, rows: Sequence[Mapping[str, Any]]) -> int | None:
     """Position of the first row by which the line needs an authorization."""
-    product = claim.practice.product.casefold()
     for position, row in enumerate(rows):
         if (
             line.procedure_code in row["codes"]
             and setting in row["settings"]
             and row["required"] in _ASKED_FOR
-            and not any(word.casefold() in product for word in row.get("not_products", ()))
+            and not ("not_products" in row and claim.practice.has_product_named(row["not_products"]))
         ):
             return position
     return None
@@ -101,4 +99,4 @@ def _flag(codes: Sequence[str], day: date, setting: str, row: Mapping[str, Any])
 def _setting(claim: Claim, line: ServiceLine) -> str:
     if claim.is_professional:
         return "inpatient" if claim.place_of_service_on(line) == _INPATIENT_PLACE else "outpatient"
-    return "inpatient" if claim.type_of_bill.startswith(_INPATIENT_BILL) else "outpatient"
+    return "inpatient" if claim.is_inpatient else "outpatient"

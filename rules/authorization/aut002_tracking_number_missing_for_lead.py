@@ -18,7 +18,6 @@ from rules.engine.decision import Flag, Severity
 from rules.engine.examples import a_claim, a_facility_claim, a_facility_line, a_line
 from rules.engine.rule import rule
 
-_OUTPATIENT_DEPARTMENT = "013"
 _EMERGENCY = "ET"
 _EMERGENCY_ROOM = "045"
 
@@ -53,7 +52,7 @@ _EMERGENCY_ROOM = "045"
     ),
 )
 def check(claim: Claim, policy: Mapping[str, Any]) -> Flag | None:  # noqa: ARG001
-    if claim.prior_authorization_number or not claim.type_of_bill.startswith(_OUTPATIENT_DEPARTMENT):
+    if claim.prior_authorization_number or not claim.is_outpatient_department:
         return None
     is_exempt = claim.practice.opd_exempt
     if is_exempt or any(

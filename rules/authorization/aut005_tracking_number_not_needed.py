@@ -16,8 +16,6 @@ from rules.engine.decision import Severity
 from rules.engine.examples import a_facility_claim, a_facility_line
 from rules.engine.rule import rule
 
-_OUTPATIENT_DEPARTMENT = "013"
-
 
 @rule(
     title="Tracking number where none is needed",
@@ -42,7 +40,7 @@ _OUTPATIENT_DEPARTMENT = "013"
 )
 def check(claim: Claim, policy: Mapping[str, Any]) -> str | None:
     number = claim.prior_authorization_number
-    if not number or not claim.type_of_bill.startswith(_OUTPATIENT_DEPARTMENT):
+    if not number or not claim.is_outpatient_department:
         return None
     if not re.fullmatch(policy["authorization.tracking_number"]["pattern"], number):
         return None

@@ -14,10 +14,11 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from rules.authorization.stored import NO_RECORD, NumberUse, is_assistant, number_uses, without_records
+from rules.authorization.stored import NO_RECORD, NumberUse, number_uses, without_records
 from rules.engine.claim import Claim, ServiceLine, StoredAuthorization
 from rules.engine.decision import Flag, NotEvaluated, Severity
 from rules.engine.examples import SERVICE_DATE, a_claim, a_facility_claim, a_facility_line, a_line
+from rules.engine.grouping import is_assistant
 from rules.engine.rule import rule
 
 
@@ -110,6 +111,7 @@ def _used_up(use: NumberUse, covered: list[ServiceLine]) -> list[Flag]:
         if not record.procedure_codes or not codes.isdisjoint(record.procedure_codes)
     ]
     known = [units for units in approvals if units is not None]
+    # An assistant works under the surgeon's authorization.
     billed = sum(max(line.units or 0, 0) for line in covered if not is_assistant(line))
     approved = sum(known)
     if not covered or len(known) < len(approvals) or billed <= approved:

@@ -10,6 +10,7 @@ names a hospital bill, or on a hospital claim one of its two places of service, 
 from collections.abc import Mapping
 from typing import Any
 
+from rules.coverage.generator import GENERATOR
 from rules.engine.claim import Claim, ServiceLine
 from rules.engine.decision import Flag, Severity
 from rules.engine.examples import a_claim, a_facility_claim
@@ -23,7 +24,7 @@ from rules.engine.rule import rule
     remedy="Check that the authorization covers the hospital setting.",
     citations=("x12-carc-rarc-2024-06",),
     field="lines[].place_of_service",
-    procedures=("63685",),
+    procedures=(GENERATOR,),
     payers=("OXFORD", "ANTHEM", "UHC_COM"),
     policy=("authorization.site_review",),
     clean=(
@@ -41,8 +42,7 @@ def check(claim: Claim, line: ServiceLine, policy: Mapping[str, Any]) -> Flag | 
     review = policy["authorization.site_review"]
     if review is None:
         return None
-    product = claim.practice.product.casefold()
-    if any(word.casefold() in product for word in review.get("not_products", ())):
+    if claim.practice.has_product_named(review.get("not_products", ())):
         return None
     bill = review["type_of_bill"]
     place = claim.place_of_service_on(line)

@@ -7,9 +7,10 @@ each code, or of different payers. Those that contradict the claim least are the
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from rules.completeness.eligibility import plain_member_number
 from rules.engine.claim import Claim, ServiceLine, StoredAuthorization
 from rules.engine.decision import NotEvaluated
-from rules.engine.grouping import ASSISTANT_MODIFIERS
+from rules.engine.grouping import is_assistant
 
 NO_RECORD = NotEvaluated("the authorization number has no stored record")
 
@@ -64,11 +65,6 @@ def number_uses(claim: Claim) -> list[NumberUse]:
     return [_use(claim, number, line, members.get(number, [])) for number, line in holders.items()]
 
 
-def is_assistant(line: ServiceLine) -> bool:
-    """Whether a line is an assistant's, who works under the surgeon's authorization."""
-    return bool(line.modifiers) and not ASSISTANT_MODIFIERS.isdisjoint(line.modifiers)
-
-
 def _use(claim: Claim, number: str, line: ServiceLine | None, lines: Sequence[ServiceLine]) -> NumberUse:
     least: Sequence[str] = ()
     meant: list[StoredAuthorization] = []
@@ -87,15 +83,11 @@ def _contradictions(claim: Claim, record: StoredAuthorization, lines: Sequence[S
     """Which of payer, member, provider and facility is another one; what is not known contradicts nothing."""
     compared = {
         "payer": (record.payer_key, {claim.payer.key}),
-        "member": (_plain(record.member_number), {_plain(claim.subscriber.member_number)}),
+        "member": (plain_member_number(record.member_number), {plain_member_number(claim.subscriber.member_number)}),
         "provider": (record.provider_npi, _providers(claim, lines)),
         "facility": (record.facility_npi, _facilities(claim)),
     }
     return [part for part, (stored, known) in compared.items() if stored and known - {""} and stored not in known]
-
-
-def _plain(member_number: str) -> str:
-    return member_number.replace("-", "").replace(" ", "")
 
 
 def _providers(claim: Claim, lines: Sequence[ServiceLine]) -> set[str]:

@@ -19,6 +19,8 @@ from rules.coding.pairs import (
     pair_table,
     pairs_in,
 )
+from rules.coverage.generator import GENERATOR
+from rules.coverage.replacement import REMOVAL
 from rules.engine.claim import Claim
 from rules.engine.decision import Flag, Severity
 from rules.engine.examples import a_claim, a_facility_claim, a_facility_line, a_line
@@ -34,8 +36,8 @@ from rules.engine.rule import rule
     citations=("cms-ncci-ptp-practitioner-2024q3", "cms-ncci-ptp-outpatient-2024q3", "cms-ncci-manual-ch8-2026"),
     field="lines[].procedure_code",
     scope="group",
-    procedures=("63688",),
-    concerns=lambda codes, modifiers, policy: "63685" in codes,  # noqa: ARG005
+    procedures=(REMOVAL,),
+    concerns=lambda codes, modifiers, policy: GENERATOR in codes,  # noqa: ARG005
     base_layer="ptp",
     policy=(*PAIR_POLICIES, *MODIFIER_POLICIES),
     clean=(a_claim(lines=[a_line("63688")]), a_claim(lines=[a_line(), a_line("63688", modifiers=["XS"])])),

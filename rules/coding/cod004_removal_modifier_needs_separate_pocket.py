@@ -17,6 +17,8 @@ from rules.coding.pairs import (
     pair_table,
     pairs_in,
 )
+from rules.coverage.generator import GENERATOR
+from rules.coverage.replacement import REMOVAL
 from rules.engine.claim import Claim
 from rules.engine.decision import Flag, Severity
 from rules.engine.examples import a_claim, a_facility_claim, a_facility_line, a_line
@@ -32,9 +34,9 @@ from rules.engine.rule import rule
     citations=("aapc-forum-63685", "cms-ncci-manual-ch8-2017"),
     field="lines[].modifiers",
     scope="group",
-    procedures=("63688",),
+    procedures=(REMOVAL,),
     concerns=lambda codes, modifiers, policy: (
-        "63685" in codes and not policy["ncci.bypass_modifiers"].isdisjoint(modifiers)
+        GENERATOR in codes and not policy["ncci.bypass_modifiers"].isdisjoint(modifiers)
     ),
     policy=(*PAIR_POLICIES, *MODIFIER_POLICIES),
     yields_to=("COD003",),

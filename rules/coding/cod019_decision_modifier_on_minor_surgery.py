@@ -8,8 +8,7 @@ package, the rule is silent; surgery billed on another claim is not seen.
 """
 
 import re
-from collections.abc import Callable, Mapping
-from functools import cache
+from collections.abc import Mapping
 from typing import Any
 
 from rules.coding.billers import is_same_provider
@@ -83,11 +82,6 @@ def _minor_surgery(claim: Claim, visit: ServiceLine, policy: Mapping[str, Any]) 
         package = None if row is None else row["global_period"]
         if package in _MINOR:
             minor[line.procedure_code] = package
-        elif package not in _NO_PACKAGE and _shape(policy["fee_schedule.packaged_codes"])(line.procedure_code):
+        elif package not in _NO_PACKAGE and re.fullmatch(policy["fee_schedule.packaged_codes"], line.procedure_code):
             return None
     return minor
-
-
-@cache
-def _shape(pattern: str) -> Callable[[str], re.Match[str] | None]:
-    return re.compile(pattern).fullmatch

@@ -43,8 +43,7 @@ def check(claim: Claim, policy: Mapping[str, Any]) -> Flag | None:
     position = leading_diagnosis(claim)
     if position is None:
         return None
-    written = claim.diagnoses[position].code
-    code = written.replace(".", "")
+    written, code = claim.diagnoses[position].code, claim.diagnoses[position].undotted
     if not _cannot_lead(code, policy):
         return None
     is_external = code[0] in policy["diagnoses.never_first"]["first_characters"]

@@ -9,18 +9,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from rules.coding.diagnosis_order import leading_diagnosis
+from rules.coverage.generator import GENERATOR, group_of
 from rules.engine.claim import Claim
 from rules.engine.decision import Flag, Severity
 from rules.engine.examples import a_claim, a_facility_claim
 from rules.engine.rule import rule
 
-_GENERATOR = "63685"
 _DEVICE_PRESENT = "DEV_STATUS"
 
 
 def _is_status(code: str, policy: Mapping[str, Any]) -> bool:
-    row = policy["diagnoses.matrix"].get(code)
-    return row is not None and row["group"] == _DEVICE_PRESENT
+    return group_of(code, policy["diagnoses.matrix"]) == _DEVICE_PRESENT
 
 
 @rule(
@@ -46,12 +45,12 @@ def check(claim: Claim, policy: Mapping[str, Any]) -> list[Flag]:
         return [Flag(f"{leading.code}, the presence of the device, leads", field=f"diagnoses[{position}].code")]
     return [
         Flag(
-            f"{_GENERATOR} points to {' and '.join(status.values())}, the presence of the device, alone",
+            f"{GENERATOR} points to {' and '.join(status.values())}, the presence of the device, alone",
             line=line,
             field="lines[].diagnosis_pointers",
         )
         for line in claim.lines
-        if line.procedure_code == _GENERATOR
+        if line.procedure_code == GENERATOR
         and (pointed := claim.diagnoses_pointed_to(line))
         and all(each.undotted in status for each in pointed)
     ]

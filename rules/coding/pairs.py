@@ -11,6 +11,8 @@ from itertools import permutations
 from typing import Any, Final, Literal, NamedTuple
 
 from rules.coding.billers import is_surgery_center
+from rules.coverage.generator import GENERATOR
+from rules.coverage.replacement import REMOVAL
 from rules.engine.claim import Claim, ServiceLine
 from rules.engine.decision import Severity
 from rules.engine.grouping import LineGroup
@@ -21,7 +23,7 @@ OPENABLE: Final = "1"
 """Indicator: payable together with a suitable modifier."""
 PAIR_POLICIES: Final = ("ncci.pairs_practitioner", "ncci.pairs_outpatient")
 MODIFIER_POLICIES: Final = ("ncci.bypass_modifiers", "ncci.visit_bypass_modifiers", "modifiers.visit_codes")
-_EXCHANGE: Final = ("63685", "63688")
+_EXCHANGE: Final = (GENERATOR, REMOVAL)
 _MANY: Final = 50
 
 Opening = Literal["open", "shut", "on column one only"]
@@ -53,7 +55,7 @@ def highest_severity(claim: Claim) -> Severity | None:
     """A warning where it is not confirmed that such claims are judged by the table, else None for the rule's own."""
     if claim.is_professional:
         return Severity.WARNING if is_surgery_center(claim) else None
-    return None if claim.type_of_bill.startswith("013") else Severity.WARNING
+    return None if claim.is_outpatient_department else Severity.WARNING
 
 
 def has_pair(codes: frozenset[str], policy: Mapping[str, Any], indicator: str) -> bool:

@@ -47,7 +47,7 @@ def _is_complete(claim: Claim) -> bool:
     """Whether nothing is blank, for the most usual claim; what it leaves open is looked at field by field."""
     billing, subscriber, payer, diagnoses = claim.billing_provider, claim.subscriber, claim.payer, claim.diagnoses
     person = subscriber if claim.patient is None else claim.patient
-    is_professional = claim.claim_type == "professional"
+    is_professional = claim.is_professional
     if not (
         claim.patient_control_number
         and person.last_name

@@ -12,14 +12,12 @@ from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 
-from rules.completeness.providers import ENTITIES, OF_LINE, ProviderFault, provider_faults
+from rules.completeness.providers import ENTITIES, NPI_REMARKS, ProviderFault, provider_faults
 from rules.engine.claim import Claim
 from rules.engine.decision import Flag, Severity
 from rules.engine.examples import CLINIC_NPI, HOSPITAL_NPI, a_claim, a_facility_claim
 from rules.engine.rule import rule
 
-# The category's remark codes speak of these roles only.
-_REMARKS = {"billing provider": "N257", "rendering provider": "N290", OF_LINE: "N290"}
 _NUMBER = attrgetter("npi")
 _WRONG_SHAPE = "is not ten digits that begin with 1 or 2"
 
@@ -72,6 +70,6 @@ def _flag(found: ProviderFault) -> Flag:
         line=found.line,
         field=f"{found.field}.npi",
         remedy=f"Correct the {found.role}'s NPI" + why,
-        rarc=_REMARKS.get(found.role, ""),
+        rarc=NPI_REMARKS.get(found.role, ""),
         entity=ENTITIES[found.role],
     )

@@ -35,9 +35,9 @@ from rules.engine.rule import rule
     flagged=(a_claim(rendering_provider=None), a_claim(service_facility=None), a_facility_claim(operating_provider={})),
 )
 def check(claim: Claim, policy: Mapping[str, Any]) -> list[Flag] | None:
-    if claim.claim_type == "professional":
+    if claim.is_professional:
         rendering, site = claim.rendering_provider, claim.service_facility
-        if rendering is not None and rendering.npi and site is not None and site.npi and site.name:
+        if rendering is not None and rendering.npi and _is_site(site):
             return None
         if is_surgery_center(claim):
             return None

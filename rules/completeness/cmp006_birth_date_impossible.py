@@ -7,7 +7,6 @@ Known limit: a wrong but possible birth date is seen only by the payer.
 """
 
 from collections.abc import Mapping
-from datetime import date
 from typing import Any
 
 from rules.engine.claim import Claim
@@ -32,27 +31,10 @@ from rules.engine.rule import rule
     ),
 )
 def check(claim: Claim, policy: Mapping[str, Any]) -> Flag | None:
-    born = (claim.patient or claim.subscriber).birth_date
-    if born is None:
+    born, service, received = claim.patient_birth_date, claim.first_service_date, claim.received_date
+    if born is None or service is None:
         return None
-    received, limit = claim.received_date, policy["claim_edits.age_limit"]
-    if received is None or born <= received:
-        day: date | None = None
-        for line in claim.lines:
-            day = line.service_date
-            if day is None or day < born:
-                break
-        else:
-            # Younger than the limit on any day of the claim is younger on the first.
-            if day is not None and day.year - born.year < limit:
-                return None
-    return _judge(claim, born, limit)
-
-
-def _judge(claim: Claim, born: date, limit: int) -> Flag | None:
-    service, received = claim.first_service_date, claim.received_date
-    if service is None:
-        return None
+    limit = policy["claim_edits.age_limit"]
     # The patient's age itself is no matter for a message: above 89 it can identify a person.
     if received is not None and born > received:
         problem = f"the birth date is after the receipt date {received}"

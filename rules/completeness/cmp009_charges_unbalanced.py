@@ -30,20 +30,7 @@ _CENT = Decimal("0.01")
     flagged=(a_claim(total_charge_amount="9500.01"), a_claim(lines=[a_line(), a_line("63650", charge_amount="-1.00")])),
 )
 def check(claim: Claim, policy: Mapping[str, Any]) -> list[Flag] | None:  # noqa: ARG001
-    total, added = claim.total_charge_amount, _NOTHING
-    for line in claim.lines:
-        charge = line.charge_amount
-        if charge is None or charge < _NOTHING:
-            break
-        added += charge
-    else:
-        if added == total and added > _NOTHING:
-            return None
-    return _flags(claim, total)
-
-
-def _flags(claim: Claim, total: Decimal | None) -> list[Flag] | None:
-    added, flags = _NOTHING, []
+    total, added, flags = claim.total_charge_amount, _NOTHING, []
     for line in claim.lines:
         charge = line.charge_amount
         if charge is not None and charge >= _NOTHING:

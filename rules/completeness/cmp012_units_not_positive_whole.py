@@ -8,9 +8,8 @@ Known limit: blank units are CMP001's finding, on every line.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
-from functools import cache
 from typing import Any
 
 from rules.engine.claim import Claim, ServiceLine
@@ -42,11 +41,6 @@ def check(claim: Claim, line: ServiceLine, policy: Mapping[str, Any]) -> str | N
         return None
     if units <= 0:
         return f"the line has {units:f} units"
-    if units % 1 and _shape(policy["units.whole_unit_codes"])(line.procedure_code):
+    if units % 1 and re.fullmatch(policy["units.whole_unit_codes"], line.procedure_code):
         return f"the line has {units:f} units, which is not a whole number"
     return None
-
-
-@cache
-def _shape(pattern: str) -> Callable[[str], re.Match[str] | None]:
-    return re.compile(pattern).fullmatch

@@ -34,8 +34,8 @@ from rules.engine.rule import rule
     flagged=(a_claim(frequency_code="6"), a_facility_claim(frequency_code="", type_of_bill="013G")),
 )
 def check(claim: Claim, policy: Mapping[str, Any]) -> str | Flag | None:
-    frequency = claim.frequency_code or claim.type_of_bill[3:4]
-    if claim.claim_type == "professional":
+    frequency = claim.frequency
+    if claim.is_professional:
         if frequency in policy["frequency.professional"]:
             return None
         return f"the frequency code is {frequency or 'blank'}; a professional claim has 1, 7 or 8"

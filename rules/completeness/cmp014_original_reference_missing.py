@@ -30,7 +30,7 @@ from rules.engine.rule import rule
     flagged=(a_claim(frequency_code="7"), a_facility_claim(frequency_code="", type_of_bill="0138")),
 )
 def check(claim: Claim, policy: Mapping[str, Any]) -> str | None:
-    frequency = claim.frequency_code or claim.type_of_bill[3:4]
+    frequency = claim.frequency
     if frequency not in policy["frequency.of_an_earlier_claim"] or claim.original_reference_number:
         return None
     return f"the frequency code is {frequency}, and the original reference number is blank"

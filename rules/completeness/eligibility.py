@@ -8,11 +8,11 @@ from rules.engine.claim import Claim, EligibilityAnswer, ServiceLine
 
 def answers_about(claim: Claim) -> list[EligibilityAnswer]:
     """The answers of this claim's payer about its member; a blank on either side contradicts nothing."""
-    key, number = claim.payer.key, _plain(claim.subscriber.member_number)
+    key, number = claim.payer.key, plain_member_number(claim.subscriber.member_number)
     return [
         answer
         for answer in claim.eligibility
-        if _agree(answer.payer_key, key) and _agree(_plain(answer.member_number), number)
+        if _agree(answer.payer_key, key) and _agree(plain_member_number(answer.member_number), number)
     ]
 
 
@@ -36,6 +36,6 @@ def _agree(one: str, other: str) -> bool:
     return not one or not other or one == other
 
 
-def _plain(member_number: str) -> str:
+def plain_member_number(member_number: str) -> str:
     """A member number without the dashes and blanks with which a card may show it."""
     return member_number.replace("-", "").replace(" ", "")

@@ -4,7 +4,7 @@ Judged are the billing, rendering, service facility, referring, attending and op
 provider of a line.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from rules.engine.claim import Claim, Provider, ServiceLine
@@ -20,6 +20,8 @@ ENTITIES: Mapping[str, str] = {
     OF_LINE: "82",
 }
 """Role → entity identifier code of the 277CA; those of the claim in the order in which they are looked at."""
+NPI_REMARKS: Mapping[str, str] = {"billing provider": "N257", "rendering provider": "N290", OF_LINE: "N290"}
+"""Role → remark code of a wrong NPI; the remark codes of its category speak of these roles only."""
 
 
 class ProviderFault(NamedTuple):
@@ -34,6 +36,20 @@ class ProviderFault(NamedTuple):
     field: str
     fault: str
     line: ServiceLine | None = None
+
+
+def providers_of(claim: Claim) -> Iterator[tuple[str, str, Provider, ServiceLine | None]]:
+    """Each provider with its role, its path in the claim and the line that names it, in the order of the roles."""
+    for role in ENTITIES:
+        if role == OF_LINE:
+            continue
+        field = role.replace(" ", "_")
+        provider = getattr(claim, field)
+        if provider is not None:
+            yield role, field, provider, None
+    for line in claim.lines:
+        if line.rendering_provider is not None:
+            yield OF_LINE, "lines[].rendering_provider", line.rendering_provider, line
 
 
 def provider_faults(
@@ -63,14 +79,8 @@ def provider_faults(
             is_faultless = False
     if is_faultless:
         return None
-    faults = [
-        ProviderFault(role, role.replace(" ", "_"), fault)
-        for role, provider in zip(ENTITIES, of_claim, strict=False)
-        if provider is not None and (fault := fault_of(identifier(provider)))
+    return [
+        ProviderFault(role, field, fault, line)
+        for role, field, provider, line in providers_of(claim)
+        if (fault := fault_of(identifier(provider)))
     ]
-    faults += [
-        ProviderFault(OF_LINE, "lines[].rendering_provider", fault, line)
-        for line in claim.lines
-        if line.rendering_provider is not None and (fault := fault_of(identifier(line.rendering_provider)))
-    ]
-    return faults

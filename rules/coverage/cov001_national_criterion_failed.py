@@ -38,13 +38,8 @@ _NATIONAL_POLICY = "N386"
 )
 def check(claim: Claim, policy: Mapping[str, Any]) -> Flag | None:
     facts, criteria = claim.case_facts, policy["coverage.national_criteria"]
-    for fact in criteria:
-        if getattr(facts, fact) is False:
-            break
-    else:
-        return None
     failed = {fact: element for fact, element in criteria.items() if getattr(facts, fact) is False}
-    if is_replacement(claim, policy["coverage.replacement_diagnoses"]):
+    if not failed or is_replacement(claim, policy["coverage.replacement_diagnoses"]):
         return None
     named = "; ".join(failed.values())
     return Flag(

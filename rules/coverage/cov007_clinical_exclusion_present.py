@@ -6,7 +6,7 @@ claim. The Noridian policies are named where the claim's contractor area is thei
 Known limit: whether substance use is being treated is known only where the practice has said so.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from rules.coverage.criteria import Answers, Breach, Criterion, amount, answers
@@ -46,8 +46,6 @@ _LABELS = {
 )
 def check(claim: Claim, policy: Mapping[str, Any]) -> Answers | None:
     criteria = policy["coverage.criteria"]
-    if not claim.case_facts.model_fields_set and not _has_heart_device_code(claim, criteria.get("cardiac_device", ())):
-        return None
     breaches = [
         breach
         for fact in _LABELS
@@ -56,14 +54,6 @@ def check(claim: Claim, policy: Mapping[str, Any]) -> Answers | None:
         if (breach := _breach(claim, fact, criterion)) is not None
     ]
     return answers(claim, breaches, policy["place_of_service.contractor_areas"]) if breaches else None
-
-
-def _has_heart_device_code(claim: Claim, criteria: Iterable[Criterion]) -> bool:
-    for criterion in criteria:
-        for diagnosis in claim.diagnoses:
-            if diagnosis.code.replace(".", "") in criterion.get("or_diagnoses", ()):
-                return True
-    return False
 
 
 def _breach(claim: Claim, fact: str, criterion: Criterion) -> Breach | None:
@@ -79,8 +69,9 @@ def _breach(claim: Claim, fact: str, criterion: Criterion) -> Breach | None:
         )
     if supplied:
         return Breach(criterion, label, "excludes it", f"case_facts.{fact}", remedy)
-    for position, diagnosis in enumerate(claim.diagnoses):
-        if diagnosis.undotted in criterion.get("or_diagnoses", ()):
+    known_by = criterion.get("or_diagnoses", ())
+    for position, diagnosis in enumerate(claim.diagnoses if known_by else ()):
+        if diagnosis.undotted in known_by:
             return Breach(
                 criterion, f"{label} ({diagnosis.code})", "excludes it", f"diagnoses[{position}].code", remedy
             )

@@ -33,8 +33,7 @@ from rules.engine.rule import rule
     ),
 )
 def check(claim: Claim, policy: Mapping[str, Any]) -> Flag | None:
-    patient = claim.subscriber if claim.patient is None else claim.patient
-    born = patient.birth_date
+    born = claim.patient_birth_date
     if born is None:
         return None
     age = policy["coverage.minimum_age"]
@@ -42,7 +41,7 @@ def check(claim: Claim, policy: Mapping[str, Any]) -> Flag | None:
         if line.procedure_code != GENERATOR:
             continue
         day = line.service_date or claim.first_service_date
-        if day is None or day.year - age > born.year or born > day:
+        if day is None or born > day:
             continue
         if (day.year - age, day.month, day.day) < (born.year, born.month, born.day):
             return Flag(

@@ -20,7 +20,7 @@ def diagnoses_for_generator(claim: Claim) -> list[Diagnosis]:
 
 def diagnoses_field(claim: Claim) -> str:
     """Where it stands what a line points to; an institutional line stands for the claim's whole list."""
-    return "diagnoses" if claim.claim_type == "institutional" else "lines[].diagnosis_pointers"
+    return "lines[].diagnosis_pointers" if claim.is_professional else "diagnoses"
 
 
 def group_of(code: str, matrix: Mapping[str, Mapping[str, Any]]) -> str:

@@ -251,6 +251,11 @@ class Practice(_Supplied):
     product: Text = Field("", description="The plan's product where a payer's rule differs by it.")
     ambulatory_surgery_center: bool | None = Field(None, description="The biller is an ASC.")
 
+    def has_product_named(self, words: Iterable[str]) -> bool:
+        """Whether the plan's product has one of the words in its name; case does not matter."""
+        product = self.product.casefold()
+        return any(word.casefold() in product for word in words)
+
 
 class CaseFacts(_Supplied):
     """Clinical facts from the practice's record system. A fact that is not supplied is unknown, not false."""
@@ -527,6 +532,16 @@ class Claim:
     def is_outpatient_hospital(self) -> bool:
         """Whether it is a hospital outpatient claim: institutional, type of bill 012x, 013x or 085x."""
         return self.claim_type == "institutional" and self.type_of_bill.startswith(("012", "013", "085"))
+
+    @property
+    def is_outpatient_department(self) -> bool:
+        """Whether it has the type of bill of a hospital's outpatient department, 013x."""
+        return self.type_of_bill.startswith("013")
+
+    @property
+    def is_inpatient(self) -> bool:
+        """Whether it has the type of bill of a hospital inpatient stay, 011x."""
+        return self.type_of_bill.startswith("011")
 
     @property
     def is_void(self) -> bool:

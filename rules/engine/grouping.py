@@ -33,6 +33,11 @@ class LineGroup(NamedTuple):
     worked_out: dict[Any, Any]
 
 
+def is_assistant(line: ServiceLine) -> bool:
+    """Whether an assistant at surgery bills the line."""
+    return not ASSISTANT_MODIFIERS.isdisjoint(line.modifiers)
+
+
 def line_groups(claim: Claim) -> list[LineGroup]:
     """The groups of a claim's lines; a line without a date is in none."""
     by_date: dict[date, list[ServiceLine]] = {}
@@ -65,7 +70,7 @@ def _by_provider(claim: Claim, lines: Sequence[ServiceLine]) -> list[list[Servic
         provider = claim.rendering_provider_on(line)
         npi = provider.npi if provider else ""
         specialty = provider.taxonomy[:_SPECIALTY_LENGTH] if provider else ""
-        assistant = not ASSISTANT_MODIFIERS.isdisjoint(line.modifiers)
+        assistant = is_assistant(line)
         two_surgeons = _TWO_SURGEONS in line.modifiers
         for other_assistant, other_npi, other_specialty, other_two_surgeons, members in groups:
             if assistant != other_assistant:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
+from rules.coverage.generator import GENERATOR
 from rules.engine.claim import Claim, ServiceLine
 from rules.engine.decision import Flag, NotEvaluated, Severity
 from rules.engine.examples import a_claim, a_line
@@ -28,7 +29,7 @@ _NEEDS_AREA = "63685 in place of service 11 needs the contractor area; no office
     remedy="Correct the place of service; the implant belongs in 19, 21, 22 or 24.",
     citations=("lcd-l35136", "lcd-l36204", "cms-mpfs-2024-07", "cms-pprrvu-2022-2024"),
     field="lines[].place_of_service",
-    procedures=("63685",),
+    procedures=(GENERATOR,),
     concerns_claim=lambda key, policy: _OFFICE in key.places,  # noqa: ARG005
     payers=("MEDICARE_FFS", "MEDICARE_ADV"),
     claim_types=("professional",),
@@ -45,7 +46,7 @@ _NEEDS_AREA = "63685 in place of service 11 needs the contractor area; no office
     ),
 )
 def check(claim: Claim, line: ServiceLine, policy: Mapping[str, Any]) -> Flag | NotEvaluated | None:
-    if (line.place_of_service or claim.place_of_service) != _OFFICE:
+    if claim.place_of_service_on(line) != _OFFICE:
         return None
     has_no_office_value = line.procedure_code in policy["place_of_service.no_office_value"]
     area = contractor_area(claim, policy["place_of_service.contractor_areas"])

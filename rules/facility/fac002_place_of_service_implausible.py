@@ -31,7 +31,7 @@ from rules.engine.rule import rule
     flagged=(a_claim("AETNA", place_of_service="11"), a_claim(lines=[a_line("63688", place_of_service="12")])),
 )
 def check(claim: Claim, line: ServiceLine, policy: Mapping[str, Any]) -> Flag | None:
-    place = line.place_of_service or claim.place_of_service
+    place = claim.place_of_service_on(line)
     if not place or place in policy["place_of_service.implant_sites"]:
         return None
     return Flag(

@@ -13,13 +13,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from rules.coding.billers import is_surgery_center
+from rules.coverage.generator import GENERATOR
 from rules.engine.claim import Claim
 from rules.engine.decision import Flag, Severity
 from rules.engine.examples import a_claim, a_facility_claim, a_facility_line
 from rules.engine.rule import rule
 
-_GENERATOR = "63685"
-_INPATIENT = "011"
 _PREFIX = 3
 
 
@@ -57,7 +56,7 @@ def check(claim: Claim, policy: Mapping[str, Any]) -> Flag | None:
     if not type_of_bill or (row is not None and row["surgery"] in policy["bill_types.expected_for"]):
         return None
     codes = sorted(policy["modifiers.family_surgical"].intersection(line.procedure_code for line in claim.lines))
-    if not codes or (_GENERATOR in codes and type_of_bill.startswith(_INPATIENT)):
+    if not codes or (GENERATOR in codes and claim.is_inpatient):
         return None
     named = f" ({row['label']})" if row is not None else ""
     return Flag(f"{' and '.join(codes)} on type of bill {type_of_bill}{named}")

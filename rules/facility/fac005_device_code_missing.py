@@ -12,15 +12,13 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
+from rules.coverage.generator import GENERATOR
 from rules.engine.claim import Claim
 from rules.engine.decision import Flag, Severity
 from rules.engine.examples import a_facility_claim, a_facility_line
 from rules.engine.grouping import LineGroup
 from rules.engine.rule import rule
 from rules.facility.undated import stands_undated
-
-_GENERATOR = "63685"
-_HOSPITAL_OUTPATIENT = "013"
 
 
 @rule(
@@ -31,7 +29,7 @@ _HOSPITAL_OUTPATIENT = "013"
     citations=("cgs-device-tool", "asc-neuromod-guide-2020", "cms-cr7275"),
     field="lines[].procedure_code",
     scope="group",
-    procedures=(_GENERATOR,),
+    procedures=(GENERATOR,),
     payers=("MEDICARE_FFS",),
     claim_types=("institutional",),
     effective=date(2020, 1, 1),
@@ -48,11 +46,11 @@ _HOSPITAL_OUTPATIENT = "013"
 )
 def check(claim: Claim, group: LineGroup, policy: Mapping[str, Any]) -> Flag | None:
     devices = policy["devices.generator_edit"]
-    if not devices.isdisjoint(group.codes) or not claim.type_of_bill.startswith(_HOSPITAL_OUTPATIENT):
+    if not devices.isdisjoint(group.codes) or not claim.is_outpatient_department:
         return None
     edit_off = policy["devices.edit_off_modifiers"]
     for line in group.lines:
-        if line.procedure_code == _GENERATOR and edit_off.isdisjoint(line.modifiers):
+        if line.procedure_code == GENERATOR and edit_off.isdisjoint(line.modifiers):
             if stands_undated(claim, devices):
                 return None
             return Flag(f"63685 on {group.service_date} without a device code on that date", line=line)

@@ -13,13 +13,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from rules.coding.billers import is_surgery_center
+from rules.coverage.generator import GENERATOR
 from rules.engine.claim import Claim, ServiceLine
 from rules.engine.decision import Flag, Severity
 from rules.engine.examples import a_claim, a_facility_claim, a_facility_line, a_line
 from rules.engine.rule import rule
 from rules.facility.foreign_devices import may_be_foreign
 
-_GENERATOR = "63685"
 _LEAD = "C1778"
 _TEST_LEAD = "C1897"
 
@@ -63,7 +63,7 @@ def check(claim: Claim, policy: Mapping[str, Any]) -> list[Flag] | None:
         first.setdefault(line.procedure_code, line)
     flags = []
     if (
-        _GENERATOR in first
+        GENERATOR in first
         and not not_spinal.isdisjoint(first)
         and policy["devices.generators"].isdisjoint(first)
         and policy["devices.other_generators"].isdisjoint(first)
@@ -74,7 +74,7 @@ def check(claim: Claim, policy: Mapping[str, Any]) -> list[Flag] | None:
             if code in not_spinal
         ]
     for code, needs_generator in ((_LEAD, False), (_TEST_LEAD, True)):
-        if code in first and (_GENERATOR in first or not needs_generator):
+        if code in first and (GENERATOR in first or not needs_generator):
             procedures = lead_procedures[code]
             if first.keys().isdisjoint(procedures) and not may_be_foreign(
                 first.keys(), policy["modifiers.family_surgical"], policy["devices.surgery"]

@@ -52,7 +52,7 @@ def check(claim: Claim, line: ServiceLine, policy: Mapping[str, Any]) -> Flag | 
     patterns = policy["devices.facility_billed"]
     where = ""
     if not re.match(patterns["anywhere"], code):
-        place = line.place_of_service or claim.place_of_service
+        place = claim.place_of_service_on(line)
         if place not in policy["place_of_service.implant_sites"] or not re.match(patterns["in_facility"], code):
             return None
         where = f" in place of service {place}"

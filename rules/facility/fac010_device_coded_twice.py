@@ -9,13 +9,12 @@ Known limit: the two may be two devices of which one was wasted; that is billed 
 from collections.abc import Mapping
 from typing import Any
 
+from rules.coverage.generator import GENERATOR
 from rules.engine.claim import Claim
 from rules.engine.decision import Flag, Severity
 from rules.engine.examples import a_claim, a_facility_claim, a_facility_line
 from rules.engine.grouping import LineGroup
 from rules.engine.rule import rule
-
-_GENERATOR = "63685"
 
 
 @rule(
@@ -26,7 +25,7 @@ _GENERATOR = "63685"
     citations=("product-logic",),
     field="lines[].procedure_code",
     scope="group",
-    procedures=(_GENERATOR,),
+    procedures=(GENERATOR,),
     concerns=lambda codes, modifiers, policy: (  # noqa: ARG005
         not policy["devices.other_generators"].isdisjoint(codes) and not policy["devices.generators"].isdisjoint(codes)
     ),
@@ -52,7 +51,7 @@ def check(claim: Claim, group: LineGroup, policy: Mapping[str, Any]) -> list[Fla
     generators, other_generators = policy["devices.generators"], policy["devices.other_generators"]
     if other_generators.isdisjoint(group.codes) or generators.isdisjoint(group.codes):
         return None
-    if sum(line.units or 0 for line in group.lines if line.procedure_code == _GENERATOR) != 1:
+    if sum(line.units or 0 for line in group.lines if line.procedure_code == GENERATOR) != 1:
         return None
     named = " and ".join(sorted(generators & group.codes))
     return [

@@ -57,7 +57,7 @@ def check(claim: Claim, policy: Mapping[str, Any]) -> list[Flag] | None:
             found = tuple(each for each in line.modifiers if each in credit_modifiers)
             message = f"{' and '.join(found)} on {line.procedure_code or 'a line without a procedure code'}"
             flags.append(Flag(f"{message}: only a surgery center reports so", line=line, modifiers=found))
-    if claim.claim_type == "professional":
+    if claim.is_professional:
         if flags and is_surgery_center(claim):
             return None
         return flags or None

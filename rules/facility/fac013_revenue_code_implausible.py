@@ -10,12 +10,12 @@ blank revenue code is the matter of CMP001.
 from collections.abc import Mapping
 from typing import Any
 
+from rules.coverage.generator import GENERATOR
 from rules.engine.claim import Claim, ServiceLine
 from rules.engine.decision import Flag, Severity
 from rules.engine.examples import a_claim, a_facility_claim, a_facility_line
 from rules.engine.rule import rule
 
-_GENERATOR = "63685"
 _DEVICE_SETS = ("devices.generators", "devices.other_generators", "devices.implanted_leads")
 
 
@@ -27,7 +27,7 @@ _DEVICE_SETS = ("devices.generators", "devices.other_generators", "devices.impla
     citations=("coding-knowledge",),
     field="lines[].revenue_code",
     concerns=lambda codes, modifiers, policy: (  # noqa: ARG005
-        _GENERATOR in codes or any(_is_device(code, policy) for code in codes)
+        GENERATOR in codes or any(_is_device(code, policy) for code in codes)
     ),
     claim_types=("institutional",),
     policy=("revenue_codes.codes", *_DEVICE_SETS),
@@ -42,8 +42,8 @@ def check(claim: Claim, line: ServiceLine, policy: Mapping[str, Any]) -> Flag | 
     row = policy["revenue_codes.codes"].get(revenue_code)
     use = row["use"] if row is not None else ""
     code = line.procedure_code
-    wanted = "surgery" if code == _GENERATOR else "device"
-    if use == wanted or not revenue_code or not (code == _GENERATOR or _is_device(code, policy)):
+    wanted = "surgery" if code == GENERATOR else "device"
+    if use == wanted or not revenue_code or not (code == GENERATOR or _is_device(code, policy)):
         return None
     named_wrong = f", which is for {row['label']} and wrong for a neurostimulator" if use == "other device" else ""
     return Flag(

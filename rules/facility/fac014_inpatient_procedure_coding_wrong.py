@@ -17,13 +17,12 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from rules.coverage.generator import GENERATOR
 from rules.engine.claim import Claim, Note
 from rules.engine.decision import Flag, Severity
 from rules.engine.examples import a_facility_claim, a_facility_line
 from rules.engine.rule import rule
 
-_GENERATOR: Final = "63685"
-_INPATIENT: Final = "011"
 _OTHER_PROCEDURE: Final = "M67"  # the category's own remark is about the first procedure
 _DEVICE: Final = re.compile(r"\b(generators?|ipg)\b")
 _IMPLANT: Final = re.compile(r"\b(implant(ed|ing|ation)?|insert(ed|ion)|place(d|ment)|replace(d|ment))\b")
@@ -60,7 +59,7 @@ _OTHER_MEANING: Final = re.compile(
     ),
 )
 def check(claim: Claim, policy: Mapping[str, Any]) -> list[Flag] | None:
-    if not claim.type_of_bill.startswith(_INPATIENT):
+    if not claim.is_inpatient:
         return None
     flags = [
         Flag(
@@ -70,7 +69,7 @@ def check(claim: Claim, policy: Mapping[str, Any]) -> list[Flag] | None:
             remedy="Report the inpatient implant by ICD-10-PCS, or use 013x if the patient was an outpatient.",
         )
         for line in claim.lines
-        if line.procedure_code == _GENERATOR
+        if line.procedure_code == GENERATOR
     ]
     codes = [procedure.code for procedure in claim.inpatient_procedures]
     flags += [

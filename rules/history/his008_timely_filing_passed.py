@@ -49,7 +49,7 @@ _Row = Mapping[str, Any]
     flagged=(a_claim(received_date="2027-08-04"), a_facility_claim("BCBSNE", received_date="2026-12-02")),
 )
 def check(claim: Claim, policy: Mapping[str, Any]) -> Flag | NotEvaluated | list[Flag | NotEvaluated] | None:
-    if (claim.frequency_code or claim.type_of_bill[3:4]) != "1":
+    if claim.frequency != "1":
         return None
     received = claim.received_date
     if received is None:
@@ -112,15 +112,16 @@ def _earliest(lines: Iterable[ServiceLine]) -> date | None:
 
 def _fitting(claim: Claim, limits: Iterable[_Row]) -> Sequence[_Row]:
     """The limits that neither the claim nor what the practice has entered contradicts."""
-    participation, product = claim.practice.participation, claim.practice.product.casefold()
+    practice = claim.practice
+    participation = practice.participation
     rows = [
         row
         for row in limits
         if row.get("claim_type", claim.claim_type) == claim.claim_type
         and (row["participation"] == "any" or not participation or row["participation"] == participation)
     ]
-    if product:
-        named = [row for row in rows if any(word.casefold() in product for word in row.get("products", ()))]
+    if practice.product:
+        named = [row for row in rows if practice.has_product_named(row.get("products", ()))]
         rows = named or [row for row in rows if "products" not in row]
     # Where the payer has a limit of its own for a secondary claim, that one holds instead of the general one.
     is_second = claim.payer.responsibility in _LATER_PAYERS

@@ -14,7 +14,7 @@ from typing import Any
 from rules.engine.claim import Claim
 from rules.engine.decision import Flag, Severity
 from rules.engine.examples import a_claim, a_facility_claim, a_line
-from rules.engine.grouping import ASSISTANT_MODIFIERS
+from rules.engine.grouping import is_assistant
 from rules.engine.rule import rule
 
 
@@ -45,28 +45,28 @@ from rules.engine.rule import rule
     ),
 )
 def check(claim: Claim, policy: Mapping[str, Any]) -> list[Flag] | None:
-    if claim.claim_type == "institutional":
+    if not claim.is_professional:
         return _facility_flags(claim, policy) or None
     flags = _facility_flags(claim, policy) if claim.practice.ambulatory_surgery_center else []
-    of_claim, surgical = claim.rendering_provider, policy["modifiers.family_surgical"]
+    surgical = policy["modifiers.family_surgical"]
     plausible = policy["taxonomy.plausible"]
     seen: list[tuple[str, bool]] = []
     for line in claim.lines:
         if line.procedure_code not in surgical:
             continue
-        provider = line.rendering_provider or of_claim
+        provider = claim.rendering_provider_on(line)
         taxonomy = provider.taxonomy if provider is not None else ""
         if not taxonomy:
             continue
-        is_assistant = bool(line.modifiers) and not ASSISTANT_MODIFIERS.isdisjoint(line.modifiers)
-        if is_assistant:
+        as_assistant = is_assistant(line)
+        if as_assistant:
             is_plausible = taxonomy.startswith((*policy["taxonomy.physicians"], *policy["taxonomy.assistants"]))
         else:
             is_plausible = _role(plausible, taxonomy) == "surgeon"
-        if is_plausible or (taxonomy, is_assistant) in seen:
+        if is_plausible or (taxonomy, as_assistant) in seen:
             continue
-        seen.append((taxonomy, is_assistant))
-        role = "an assistant" if is_assistant else "a surgeon"
+        seen.append((taxonomy, as_assistant))
+        role = "an assistant" if as_assistant else "a surgeon"
         flags.append(
             Flag(
                 f"taxonomy {taxonomy} of the rendering provider is not one expected of {role} at a spinal stimulator",

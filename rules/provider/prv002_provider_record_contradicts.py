@@ -12,33 +12,15 @@ import re
 import unicodedata
 from collections.abc import Iterator, Mapping
 from datetime import date
-from typing import Any, NamedTuple
+from typing import Any
 
+from rules.completeness.providers import ENTITIES, NPI_REMARKS, providers_of
 from rules.engine.claim import Claim, Provider, ProviderRecord, ServiceLine
 from rules.engine.decision import Flag, Severity
 from rules.engine.examples import CLINIC_NPI, HOSPITAL_NPI, SURGEON_NPI, a_claim
 from rules.engine.rule import rule
 
-
-class _Role(NamedTuple):
-    """A role on the claim, with the remark code and the entity of the 277CA; the category's speak of the biller."""
-
-    name: str
-    field: str
-    rarc: str
-    entity: str
-
-
-_RENDERING = _Role("rendering provider", "rendering_provider.npi", "N290", "82")
-_RENDERING_LINE = _Role("line's rendering provider", "lines[].rendering_provider.npi", "N290", "82")
-_ROLES = (
-    _Role("billing provider", "billing_provider.npi", "N257", "85"),
-    _RENDERING,
-    _Role("service facility", "service_facility.npi", "", "77"),
-    _Role("referring provider", "referring_provider.npi", "", "DN"),
-    _Role("attending provider", "attending_provider.npi", "", "71"),
-    _Role("operating provider", "operating_provider.npi", "", "72"),
-)
+_RENDERING = "82"
 
 
 @rule(
@@ -65,37 +47,20 @@ def check(claim: Claim, policy: Mapping[str, Any]) -> list[Flag] | None:  # noqa
     records = {record.npi: record for record in claim.provider_records}
     return [
         Flag(
-            f"the registry says that the {role.name}'s NPI {provider.npi} {contradiction}",
+            f"the registry says that the {role}'s NPI {provider.npi} {contradiction}",
             line=line,
-            field=role.field,
-            rarc=role.rarc,
-            entity=role.entity,
+            field=f"{path}.npi",
+            rarc=NPI_REMARKS.get(role, ""),
+            entity=ENTITIES[role],
         )
-        for role, provider, line in _providers(claim)
-        if provider.npi in records
+        for role, path, provider, line in providers_of(claim)
+        if provider.npi and provider.npi in records
         for contradiction in _contradictions(claim, role, provider, line, records[provider.npi])
     ] or None
 
 
-def _providers(claim: Claim) -> Iterator[tuple[_Role, Provider, ServiceLine | None]]:
-    of_claim = (
-        claim.billing_provider,
-        claim.rendering_provider,
-        claim.service_facility,
-        claim.referring_provider,
-        claim.attending_provider,
-        claim.operating_provider,
-    )
-    for role, provider in zip(_ROLES, of_claim, strict=True):
-        if provider is not None and provider.npi:
-            yield role, provider, None
-    for line in claim.lines:
-        if line.rendering_provider is not None and line.rendering_provider.npi:
-            yield _RENDERING_LINE, line.rendering_provider, line
-
-
 def _contradictions(
-    claim: Claim, role: _Role, provider: Provider, line: ServiceLine | None, record: ProviderRecord
+    claim: Claim, role: str, provider: Provider, line: ServiceLine | None, record: ProviderRecord
 ) -> Iterator[str]:
     day = line.service_date if line is not None else _last_service_date(claim)
     deactivated = record.deactivated_date
@@ -103,7 +68,7 @@ def _contradictions(
         yield f"was deactivated on {deactivated}"
     if _are_different(provider.name, record.name):
         yield "belongs to another name"
-    if record.entity_type == "organization" and role in (_RENDERING, _RENDERING_LINE):
+    if record.entity_type == "organization" and ENTITIES[role] == _RENDERING:
         yield "is that of an organization"
 
 

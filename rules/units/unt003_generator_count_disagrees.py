@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+from rules.coverage.generator import GENERATOR
 from rules.engine.claim import Claim
 from rules.engine.decision import Flag, Severity
 from rules.engine.examples import a_claim, a_facility_claim, a_facility_line
 from rules.engine.grouping import LineGroup
 from rules.engine.rule import rule
 
-_GENERATOR = "63685"
 _NONE = Decimal(0)
 
 
@@ -28,7 +28,7 @@ _NONE = Decimal(0)
     citations=("product-logic",),
     field="lines[].units",
     scope="group",
-    procedures=(_GENERATOR,),
+    procedures=(GENERATOR,),
     concerns=lambda codes, modifiers, policy: not policy["devices.generators"].isdisjoint(codes),  # noqa: ARG005
     claim_types=("institutional",),
     policy=("devices.generators",),
@@ -44,7 +44,7 @@ def check(claim: Claim, group: LineGroup, policy: Mapping[str, Any]) -> Flag | N
     first = None
     for line in group.lines:
         code = line.procedure_code
-        if code == _GENERATOR:
+        if code == GENERATOR:
             first = first or line
             implanted += line.units or _NONE
         elif code in generators:
