@@ -6,7 +6,14 @@ from collections.abc import Iterator
 
 import pytest
 
+from rules import RuleSet
 from tests.kafka_broker import Cluster, KafkaBroker
+
+
+@pytest.fixture(scope="session")
+def ruleset() -> RuleSet:
+    """The installed rule set, loaded once."""
+    return RuleSet.load()
 
 
 @pytest.fixture(scope="session")

@@ -17,11 +17,6 @@ DOCS = ROOT / "docs" / "rules"
 
 
 @pytest.fixture(scope="module")
-def ruleset() -> RuleSet:
-    return RuleSet.load()
-
-
-@pytest.fixture(scope="module")
 def made(ruleset: RuleSet) -> dict[str, str]:
     return pages(ruleset, (ROOT / "CHANGELOG.md").read_text())
 

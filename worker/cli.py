@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from pydantic_core import to_json
 from rich.table import Table
 
-from rules import Claim, ClaimError, Disposition, __version__, claim_schema
+from rules import ClaimError, Disposition, __version__, claim_schema
 from worker.answers import (
     Writer,
     clock_control_number,
@@ -32,7 +32,7 @@ from worker.reference_cli import reference
 from worker.rulebook import load_rulebook
 from worker.rules_cli import rules_group
 from worker.settings import PREFIX, Settings, load_settings
-from worker.terminal import CLEARED, FLAGGED, UNREADABLE, clear_errors, console, say
+from worker.terminal import CLEARED, DAY, FLAGGED, UNREADABLE, clear_errors, console, say, today
 from worker.x12.envelope import LAST_CONTROL_NUMBER, Written
 
 
@@ -84,7 +84,7 @@ def demo() -> None:
 
 
 @main.command()
-@click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="Judge as if received on this date.")
+@click.option("--as-of", type=DAY, help="Judge as if received on this date.")
 @click.option("--with-claim", is_flag=True, help='Print {"claim": ..., "decision": ..., "source": ...}.')
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 def check(files: tuple[str, ...], as_of: datetime | None, with_claim: bool) -> None:
@@ -100,12 +100,12 @@ def check(files: tuple[str, ...], as_of: datetime | None, with_claim: bool) -> N
     result = CLEARED
     with clear_errors():
         ruleset = load_rulebook(load_settings())
-        today = datetime.now(UTC).date()  # as of a record that would be submitted now
+        now = today()  # as of a record that would be submitted now
         for item in _claims(files):
             if item.claim is None:
                 result = UNREADABLE
                 continue
-            received = as_of.date() if as_of else item.claim.received_date or today
+            received = as_of.date() if as_of else item.claim.received_date or now
             judged = item.claim.changed(received_date=received)
             decision = ruleset.evaluate(judged)
             content = decision_content(decision, judged, input_digest(item.raw))
@@ -298,9 +298,7 @@ def _claims(paths: Iterable[str]) -> Iterator[Item]:
             try:
                 for item in read_file(path):
                     try:
-                        if item.error is not None:
-                            raise item.error
-                        yield item._replace(claim=item.claim or Claim.from_json(item.raw))
+                        yield item._replace(claim=item.read())
                     except ClaimError as error:
                         say(f"claimscrub: {item.source}: {error}")
                         yield item._replace(claim=None)

@@ -75,11 +75,14 @@ def cloud_event_headers(
     if claim_id:
         headers.append(("ce_subject", claim_id.encode()))
     headers.append(_CONTENT_UNKNOWN if deadletter else _CONTENT_JSON)
-    for header in received:
-        name = header[0].lower()
-        if not name.startswith("ce_") and name != "content-type":
-            headers.append(header)
+    headers += [header for header in received if is_carried_on(header[0])]
     return headers
+
+
+def is_carried_on(header: str) -> bool:
+    """Whether an input's header goes on to what is made of it; those that describe the input itself do not."""
+    name = header.lower()
+    return not name.startswith("ce_") and name != "content-type"
 
 
 def _finding_content(finding: Finding, place: Place | None) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from confluent_kafka.admin import AdminClient
 
 from worker.answers import MOST_BYTES, MOST_CLAIMS, Envelope, Writer, described, notes, require_free
 from worker.folder import FolderError, Stop, flush_folder, only_one, rename_durably, write_durably, write_to_disk
-from worker.kafka import KafkaProblemError, KafkaSilentError, confluent_config, partitions_by_topic
+from worker.kafka import KafkaProblemError, KafkaSilentError, confluent_config, require_topics
 from worker.settings import Settings
 
 POSITION_FILE = ".claimscrub-position.json"
@@ -149,11 +149,7 @@ class _Collection:
 
     def catch_up(self, topics: tuple[str, ...], stop: Stop) -> None:
         """Rounds up to where the topics end now."""
-        timeout = self._settings.startup_timeout_seconds or 5.0
-        found = partitions_by_topic(self._settings, timeout)
-        for name in topics:
-            if name not in found:
-                raise KafkaProblemError(f"no topic {name}; make it with: claimscrub topics create")
+        found = require_topics(self._settings, topics)
         ids = _topic_ids(self._settings, topics)
         for name in topics:
             known = self._position.topics.setdefault(name, {"id": ids[name], "next": {}})

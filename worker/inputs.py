@@ -44,6 +44,16 @@ class Item(NamedTuple):
     error: ClaimError | None = None
     claim: Claim | None = None
 
+    def read(self) -> Claim:
+        """The claim.
+
+        Raises:
+            ClaimError: it is none.
+        """
+        if self.error is not None:
+            raise self.error
+        return self.claim or Claim.from_json(self.raw)
+
 
 def is_passed_over(name: str) -> bool:
     """Whether a file's name says that it is hidden, or not complete yet."""

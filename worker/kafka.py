@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import structlog
@@ -19,6 +19,8 @@ topic that was made with the brokers' defaults takes no more than a mebibyte."""
 _SIZE = "max.message.bytes"
 _ROOM = 65_536
 """What a broker calls a message is a batch of records with its headers: room for them."""
+_TIMEOUT_SECONDS = 5.0
+"""For the first answer, where the settings say nothing."""
 
 log = structlog.get_logger("claimscrub.worker")
 
@@ -125,6 +127,19 @@ def partitions_by_topic(settings: Settings, timeout: float) -> dict[str, int]:
     return {name: len(topic.partitions) for name, topic in metadata.topics.items() if topic.error is None}
 
 
+def require_topics(settings: Settings, names: Iterable[str]) -> dict[str, int]:
+    """`partitions_by_topic`, of a cluster that has these topics.
+
+    Raises:
+        KafkaProblemError: the brokers do not answer or refuse, or a topic is missing.
+    """
+    found = partitions_by_topic(settings, settings.startup_timeout_seconds or _TIMEOUT_SECONDS)
+    for name in names:
+        if name not in found:
+            raise KafkaProblemError(f"no topic {name}; make it with: claimscrub topics create")
+    return found
+
+
 def wait_for_topics(settings: Settings, waiting: Callable[[str], None]) -> int:
     """Wait until the brokers answer, then make sure that the topics are there.
 
@@ -174,7 +189,7 @@ def create_topics(settings: Settings) -> dict[str, bool]:
     Raises:
         KafkaProblemError: the brokers do not answer or refuse.
     """
-    found = partitions_by_topic(settings, settings.startup_timeout_seconds or 5.0)
+    found = partitions_by_topic(settings, settings.startup_timeout_seconds or _TIMEOUT_SECONDS)
     counts = [found[name] for name in settings.topics if name in found]
     partitions = counts[0] if counts else settings.partitions
     admin = AdminClient(confluent_config(settings))

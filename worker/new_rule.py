@@ -76,6 +76,19 @@ def cases_folder(root: Path) -> Path:
     return root / "tests" / "rules" / "cases"
 
 
+def family_prefix(family: str) -> str:
+    """The prefix of a family that is given by its name or its prefix, for example COD.
+
+    Raises:
+        NewRuleError: it is not known.
+    """
+    prefixes = {folder: prefix for prefix, folder in FAMILIES.items()} | {prefix: prefix for prefix in FAMILIES}
+    prefix = prefixes.get(family.lower()) or prefixes.get(family.upper())
+    if prefix is None:
+        raise NewRuleError(f"no family {family}; there are {', '.join(FAMILIES.values())}")
+    return prefix
+
+
 def make_rule(root: Path, family: str, name: str, scope: Scope) -> tuple[str, Path, Path]:
     """Write the files of a new rule.
 
@@ -91,10 +104,7 @@ def make_rule(root: Path, family: str, name: str, scope: Scope) -> tuple[str, Pa
     Raises:
         NewRuleError: the family is not known, or the name can't be.
     """
-    prefixes = {folder: prefix for prefix, folder in FAMILIES.items()} | {prefix: prefix for prefix in FAMILIES}
-    prefix = prefixes.get(family.lower()) or prefixes.get(family.upper())
-    if prefix is None:
-        raise NewRuleError(f"no family {family}; there are {', '.join(FAMILIES.values())}")
+    prefix = family_prefix(family)
     built = {rule_id: _name_of(path) for rule_id, path in _rule_files(root)}
     _check_name(name, built)
     rule_id = next_id(prefix, built)

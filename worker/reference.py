@@ -240,9 +240,6 @@ def import_files(
         imported.append(Imported(policy, effective, table_path, table.read, len(table.rows), tuple(table.notes)))
     _prove(changes)
     _write(changes)
-    for path in changes:
-        if path.suffix == ".yaml" and path.name != _CITATIONS:
-            list(load_policies(path, path.stem))
     return imported
 
 

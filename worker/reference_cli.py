@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import click
 
 from worker.cms_files import Kind, ReferenceFileError
 from worker.settings import PREFIX, load_settings
-from worker.terminal import UNREADABLE, clear_errors, say
-
-_DAY = click.DateTime(["%Y-%m-%d"])
+from worker.terminal import DAY, UNREADABLE, clear_errors, say, today
 
 
 @click.group()
@@ -21,7 +19,7 @@ def reference() -> None:
 
 
 @reference.command("import")
-@click.option("--effective", type=_DAY, required=True, help="First day on which the files hold.")
+@click.option("--effective", type=DAY, required=True, help="First day on which the files hold.")
 @click.option(
     "--kind",
     type=click.Choice([kind.value for kind in Kind]),
@@ -34,7 +32,7 @@ def reference() -> None:
     help=f"The folder that gets the values; else that of {PREFIX}REFERENCE_FOLDER.",
 )
 @click.option("--citation", default="", metavar="KEY", help="Key of the source; one is made of table and quarter.")
-@click.option("--verified-on", type=_DAY, help="Day on which somebody looked; today for what is new in the folder.")
+@click.option("--verified-on", type=DAY, help="Day on which somebody looked; today for what is new in the folder.")
 @click.argument(
     "files", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="FILE..."
 )
@@ -68,7 +66,7 @@ def import_command(
                 files,
                 effective.date(),
                 folder,
-                today=datetime.now(UTC).date(),
+                today=today(),
                 kind=None if kind is None else Kind(kind),
                 citation=citation,
                 verified_on=None if verified_on is None else verified_on.date(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import cast
 
@@ -19,13 +19,12 @@ from rules.engine.cases import FEWEST_CASES, CaseError, case_differences, exampl
 from rules.engine.explain import explain, explain_for
 from rules.engine.pack import compile_rule
 from rules.engine.pages import MARK, pages
-from rules.engine.rule import FAMILIES, PARAMETERS, Rule, Scope
-from worker.new_rule import NewRuleError, blanks, cases_folder, checkout, make_rule, rule_file
+from rules.engine.rule import PARAMETERS, Rule, Scope
+from worker.new_rule import NewRuleError, blanks, cases_folder, checkout, family_prefix, make_rule, rule_file
 from worker.rulebook import load_rulebook
 from worker.settings import PREFIX, load_settings
-from worker.terminal import FLAGGED, UNREADABLE, clear_errors, console, say
+from worker.terminal import DAY, FLAGGED, clear_errors, console, refusal, say, today
 
-_DAY = click.DateTime(["%Y-%m-%d"])
 _CLAIM_TYPES = click.Choice(["professional", "institutional"])
 _WIDEST_TEXT = 110
 
@@ -57,15 +56,19 @@ def rules_list(family: str | None, severity: str | None, payer: str | None, as_j
     with clear_errors():
         ruleset = load_rules()
         severities = _severities(ruleset, payer)
+        prefix = None
+        if family is not None:
+            try:
+                prefix = family_prefix(family)
+            except NewRuleError as error:
+                raise refusal(str(error)) from None
         chosen = [
             rule
             for rule in ruleset.rules.values()
             if rule.id in severities
-            and (family is None or family.lower() == rule.family or family.upper() == rule.id[:3])
+            and (prefix is None or rule.id.startswith(prefix))
             and (severity is None or severities[rule.id] == severity)
         ]
-        if family is not None and family.lower() not in FAMILIES.values() and family.upper() not in FAMILIES:
-            raise _end(f"no family {family}; there are {', '.join(FAMILIES.values())}")
         if as_json:
             for rule in chosen:
                 fields = ("id", "name", "family", "status", "reason", "title", "remedy")
@@ -80,7 +83,7 @@ def rules_list(family: str | None, severity: str | None, payer: str | None, as_j
 
 @rules_group.command("explain")
 @click.argument("rule_id", metavar="ID")
-@click.option("--for-date", type=_DAY, metavar="DATE", help="What applies to services of this date; else of today.")
+@click.option("--for-date", type=DAY, metavar="DATE", help="What applies to services of this date; else of today.")
 @click.option("--payer", metavar="KEY", help="What applies for this payer; else for each.")
 @click.option("--claim-type", type=_CLAIM_TYPES, help="What applies to claims of this type.")
 @click.option("--contract", metavar="NAME", help="What applies to claims of this contract overlay.")
@@ -101,7 +104,7 @@ def rules_explain(
             text = explain(rule, ruleset)
         else:
             payers = sorted(ruleset.profiles) if payer is None else [_known_payer(payer, ruleset)]
-            day = for_date.date() if for_date else _today()
+            day = for_date.date() if for_date else today()
             text = explain_for(rule, ruleset, day, payers, claim_type)
         if sys.stdout.isatty():
             Console(width=min(Console().width, _WIDEST_TEXT)).print(Markdown(text))
@@ -153,11 +156,11 @@ def rules_new(family: str, name: str, scope: str) -> None:
     """
     root = checkout()
     if root is None:
-        raise _end("rules new needs the source tree of claimscrub; here it is an installed package")
+        raise refusal("rules new needs the source tree of claimscrub; here it is an installed package")
     try:
         rule_id, path, cases = make_rule(root, family, name, cast("Scope", scope))
     except NewRuleError as error:
-        raise _end(str(error)) from None
+        raise refusal(str(error)) from None
     click.echo(
         f"{rule_id} {name}\n"
         f"1. Fill in the blanks of {path.relative_to(root)}\n"
@@ -181,7 +184,7 @@ def rules_docs(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         foreign = [name for name in made if (folder / name).exists() and not _is_written(folder / name)]
         if foreign:
-            raise _end(f"{folder / foreign[0]} was not written by this command, and is not overwritten")
+            raise refusal(f"{folder / foreign[0]} was not written by this command, and is not overwritten")
         stale = [path for path in folder.glob("*.md") if path.name not in made and _is_written(path)]
         for path in stale:
             path.unlink()
@@ -197,7 +200,7 @@ def _severities(ruleset: RuleSet, payer: str | None) -> dict[str, Severity]:
     profile = ruleset.profiles[_known_payer(payer, ruleset)]
     severities = {}
     for rule in ruleset.rules.values():
-        compiled = compile_rule(rule, profile, ruleset.reference, _today())
+        compiled = compile_rule(rule, profile, ruleset.reference, today())
         if not isinstance(compiled, str) and not (compiled.change and compiled.change.silent):
             severities[rule.id] = compiled.severity()
     return severities
@@ -239,31 +242,22 @@ def _wanted(rule_id: str, ruleset: RuleSet) -> Rule:
     for rule in ruleset.rules.values():
         if rule_id.upper() == rule.id or rule_id.lower() == rule.name:
             return rule
-    raise _end(f"no rule {rule_id}; see: claimscrub rules list")
+    raise refusal(f"no rule {rule_id}; see: claimscrub rules list")
 
 
 def _under(contract: str, ruleset: RuleSet) -> RuleSet:
     held = sorted(ruleset.contracts.by_key)
     if contract not in held:
         expected = f"one of {', '.join(held)}" if held else f"overlays in the folder of {PREFIX}CONTRACTS_FOLDER"
-        raise _end(f"no contract {contract}; expected {expected}")
+        raise refusal(f"no contract {contract}; expected {expected}")
     return ruleset.under(contract)
 
 
 def _known_payer(key: str, ruleset: RuleSet) -> str:
     if key.upper() in ruleset.profiles:
         return key.upper()
-    raise _end(f"no payer {key}; there are {', '.join(sorted(ruleset.profiles))}")
+    raise refusal(f"no payer {key}; there are {', '.join(sorted(ruleset.profiles))}")
 
 
 def _is_written(path: Path) -> bool:
     return path.read_text(encoding="utf-8", errors="replace").startswith(MARK)
-
-
-def _today() -> date:
-    return datetime.now(UTC).date()
-
-
-def _end(sentence: str) -> SystemExit:
-    say(f"claimscrub: {sentence}")
-    return SystemExit(UNREADABLE)

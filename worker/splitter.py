@@ -23,7 +23,7 @@ import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 from rules import ClaimError
-from worker.codec import Headers, cloud_event_headers
+from worker.codec import Headers, cloud_event_headers, is_carried_on
 from worker.deadletter import DeadLetterFloodError, DeadLetterLimit, error_headers, x12_headers
 from worker.kafka import RECORD_BATCH_BYTES, KafkaProblemError, confluent_config
 from worker.settings import PREFIX, Settings
@@ -331,7 +331,7 @@ class Splitter:
         positions: dict[tuple[str, int], int] = {}
         self._producer.begin_transaction()
         for message, items in self._pending:
-            carried = [each for each in message.headers() or () if not _is_of_the_record(each[0])]
+            carried = [each for each in message.headers() or () if is_carried_on(each[0])]
             for number, item in enumerate(items, 1):
                 if isinstance(item, Event):
                     self._produce_event(message, item, carried)
@@ -467,11 +467,6 @@ def _own_name(folder: Path) -> str:
     if not path.exists():
         path.write_text(str(uuid.uuid4()))
     return path.read_text()
-
-
-def _is_of_the_record(header: str) -> bool:
-    """What describes the X12 record is not true of a claim event."""
-    return header.lower().startswith("ce_") or header.lower() == "content-type"
 
 
 def _log_letter(message: Any, letter: Letter) -> None:

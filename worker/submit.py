@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Self, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
-from worker.kafka import KafkaProblemError, confluent_config, partitions_by_topic
+from worker.kafka import KafkaProblemError, confluent_config, require_topics
 from worker.settings import Settings
 
 _QUEUE_FULL_WAIT_SECONDS = 0.5
@@ -30,7 +30,7 @@ class Submitter:
         self.topic = settings.submitted_topic
         self.count = 0
         self._failure: str | None = None
-        require_submitted_topic(settings)
+        require_topics(settings, [settings.submitted_topic])
         config: dict[str, Any] = {
             **confluent_config(settings),
             "enable.idempotence": True,
@@ -66,16 +66,6 @@ class Submitter:
         self._producer.flush()
         if self._failure is not None and error is None:
             raise KafkaProblemError(f"published {self.count} claims, then: {self._failure}")
-
-
-def require_submitted_topic(settings: Settings) -> None:
-    """Make sure that brokers answer and the submitted topic is there.
-
-    Raises:
-        KafkaProblemError: they don't, or it isn't.
-    """
-    if settings.submitted_topic not in partitions_by_topic(settings, settings.startup_timeout_seconds or 5.0):
-        raise KafkaProblemError(f"no topic {settings.submitted_topic}; make it with: claimscrub topics create")
 
 
 class Progress(NamedTuple):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, date, datetime
 
 import click
 from rich.console import Console
@@ -15,11 +16,24 @@ from worker.settings import SettingsError
 
 CLEARED, FLAGGED, UNREADABLE = 0, 1, 2
 FAILED = 3
+DAY = click.DateTime(["%Y-%m-%d"])
+"""Type of an option that is a day."""
+
+
+def today() -> date:
+    """The day in UTC."""
+    return datetime.now(UTC).date()
 
 
 def say(line: str) -> None:
     """A line on standard error."""
     click.echo(line, err=True)
+
+
+def refusal(sentence: str) -> SystemExit:
+    """The end of a command that was asked for something that is not there, once the sentence is said."""
+    say(f"claimscrub: {sentence}")
+    return SystemExit(UNREADABLE)
 
 
 def console() -> Console:
@@ -45,7 +59,7 @@ def clear_errors() -> Iterator[None]:
     try:
         yield
     except known as error:
-        click.echo(f"claimscrub: {error}", err=True)
+        say(f"claimscrub: {error}")
         sys.exit(FAILED)
     except BrokenPipeError:
         # Whoever read our output has had enough.

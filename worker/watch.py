@@ -17,11 +17,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from rules import Claim, ClaimError
+from rules import ClaimError
 from worker.folder import FolderError, Stop, flush_folder, only_one, rename_durably, write_durably
 from worker.inputs import is_passed_over, read_stream
+from worker.kafka import require_topics
 from worker.settings import Settings
-from worker.submit import Progress, ResumableSubmitter, TransactionLostError, require_submitted_topic
+from worker.submit import Progress, ResumableSubmitter, TransactionLostError
 from worker.x12 import X12Error
 
 LOCK_FILE = ".claimscrub-watch"
@@ -63,7 +64,7 @@ def watch(folder: Path, settings: Settings, settle_seconds: float, say: Callable
     with Stop().on_signals() as stop, only_one(folder / LOCK_FILE, "claimscrub submit --watch") as identity:
         for name in (_SUBMITTING, _DONE, _FAILED):
             _make_folder(folder / name)
-        require_submitted_topic(settings)
+        require_topics(settings, [settings.submitted_topic])
         _Watch(folder, settings, identity, settle_seconds=settle_seconds, stop=stop, say=say).run()
 
 
@@ -304,9 +305,7 @@ class _Watch:
         limit = self._settings.max_claim_bytes
         for item in read_stream(file, name):
             try:
-                if item.error is not None:
-                    raise item.error
-                claim = item.claim or Claim.from_json(item.raw)
+                claim = item.read()
             except ClaimError as error:
                 reasons.add(item.source, error)
                 continue

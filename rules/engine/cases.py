@@ -84,7 +84,7 @@ def case_differences(case: Case, rule_id: str, ruleset: RuleSet) -> list[str]:
         decision = ruleset.evaluate(case_claim(case))
     except CaseError as error:
         return [str(error)]
-    reasons = [each.reason for each in decision.not_evaluated if each.rule_id == rule_id]
+    reasons = _reasons(decision, rule_id)
     expected = case.get("not_evaluated")
     differences = [*_failures(decision), *_different_findings(_found(decision, rule_id), case.get("findings") or ())]
     if expected is None:
@@ -101,7 +101,7 @@ def example_differences(rule_id: str, kind: str, claim: Claim, ruleset: RuleSet)
     found = _found(decision, rule_id)
     differences = [*_failures(decision)]
     if kind == "flagged" and not found:
-        reasons = [each.reason for each in decision.not_evaluated if each.rule_id == rule_id]
+        reasons = _reasons(decision, rule_id)
         differences.append("no finding" + (f"; not evaluated: {'; '.join(reasons)}" if reasons else ""))
     elif kind == "clean":
         differences += [f"a finding: {_told(finding)}" for finding in found]
@@ -110,6 +110,10 @@ def example_differences(rule_id: str, kind: str, claim: Claim, ruleset: RuleSet)
 
 def _found(decision: Decision, rule_id: str) -> list[Finding]:
     return [finding for finding in decision.findings if finding.rule_id == rule_id and finding.name != _FAILED]
+
+
+def _reasons(decision: Decision, rule_id: str) -> list[str]:
+    return [each.reason for each in decision.not_evaluated if each.rule_id == rule_id]
 
 
 def _failures(decision: Decision) -> Iterator[str]:

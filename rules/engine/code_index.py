@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import date
 from typing import Any
 
-from rules.engine.pack import compile_rule
+from rules.engine.pack import compile_rule, named_strings
 from rules.engine.rule import Concerns, Rule
 from rules.engine.ruleset import RuleSet
 
@@ -101,20 +101,8 @@ def _known(ruleset: RuleSet, pattern: re.Pattern[str]) -> frozenset[str]:
         policies += profile.policies.values()
     for policy in policies:
         for value in policy.values:
-            texts.update(_texts(value.value))
+            texts.update(named_strings(value.value))
     for rule in ruleset.rules.values():
         for codes, modifiers in _combinations(rule):
             texts |= codes | modifiers
     return frozenset(text for text in texts if pattern.fullmatch(text))
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for key, each in value.items():
-            yield from _texts(key)
-            yield from _texts(each)
-    elif isinstance(value, tuple | frozenset):
-        for each in value:
-            yield from _texts(each)

@@ -261,7 +261,7 @@ def named_strings(value: Any) -> Iterator[str]:
         yield value
     elif isinstance(value, Mapping):
         for key, each in value.items():
-            yield from (key,) if isinstance(key, str) else key
+            yield from named_strings(key)
             yield from named_strings(each)
     elif isinstance(value, tuple | frozenset):
         for each in value:

@@ -34,7 +34,7 @@ from rules.engine.explain import (
     size,
     source,
 )
-from rules.engine.payer import BASE_LAYERS, ROOT, PayerProfile
+from rules.engine.payer import BASE_LAYERS, ROOT, PayerProfile, RuleChange
 from rules.engine.policy import DatedValue, Policy
 from rules.engine.rule import FAMILIES, Rule
 from rules.engine.ruleset import RuleSet
@@ -314,12 +314,10 @@ def _by_payer(ruleset: RuleSet) -> str:
     profiles = sorted(ruleset.profiles.items())
     only = {key: _rules_only_for(key, ruleset) for key, _ in profiles}
     own = {key: _own_values(key, ruleset) for key, _ in profiles}
-    changes = {
-        key: [
-            (rule_id, change) for rule_id in ruleset.rules for k, change in payer_changes(rule_id, ruleset) if k == key
-        ]
-        for key, _ in profiles
-    }
+    changes: dict[str, list[tuple[str, RuleChange]]] = {key: [] for key, _ in profiles}
+    for rule_id in ruleset.rules:
+        for key, change in payer_changes(rule_id, ruleset):
+            changes[key].append((rule_id, change))
     rows = [
         (
             _payer_link(key),

@@ -43,7 +43,7 @@ from rules.engine.examples import (
 )
 from tests.x12.carried import Content
 from tests.x12.writer_837 import write_837
-from worker.codec import decision_content
+from worker.codec import decision_json
 from worker.x12 import Event, read_events
 
 ROOT = Path(__file__).parent
@@ -203,7 +203,7 @@ def decide(path: Path, ruleset: RuleSet) -> dict[str, tuple[Decision, Content]]:
 
 def snapshot(decision: Decision, claim: Claim) -> Content:
     """What of a decision is kept."""
-    return reduced(json.loads(json.dumps(decision_content(decision, claim, ""), default=str)))
+    return reduced(json.loads(decision_json(decision, claim, "")))
 
 
 def reduced(content: Content) -> Content:

@@ -42,11 +42,6 @@ def _parameters(*, known_clean: bool | None = None) -> list[Any]:
 
 
 @pytest.fixture(scope="module")
-def ruleset() -> RuleSet:
-    return RuleSet.load()
-
-
-@pytest.fixture(scope="module")
 def decided(ruleset: RuleSet) -> Mapping[str, tuple[Decision, Any]]:
     """Every decision by the name of its claim."""
     return {name: each for path in THEMES for name, each in decide(path, ruleset).items()}
