@@ -5,35 +5,35 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import structlog
-from faust.types import TP
 
-from rules import Disposition, RuleSet
+from rules import ClaimError, Disposition, RuleSet
 from worker.codec import Headers, cloud_event_headers
 from worker.deadletter import DeadLetterLimit, error_headers
+from worker.kafka import KafkaProblemError
+from worker.lanes import Batch, Lanes, Output
 from worker.pipeline import Limits, Outcome, handle
-from worker.publisher import Outputs, Publisher
 from worker.settings import Settings
-from worker.transport import Batch
 
-_BREATH = 200
-"""Claims decided between two looks at the event loop, so that heartbeats and acknowledgements are not held up."""
+_BREATH_SECONDS = 0.005
+"""Time for claims between two looks at the event loop, so that transactions of other partitions go on meanwhile."""
+_CLOCK_EVERY = 16
 _SUMMARY_SECONDS = 5.0
 
 log = structlog.get_logger("claimscrub.worker")
 
 
 class Scrubber:
-    """What the agent does with a batch, and the counts it keeps."""
+    """What the agent does with a partition's records, and the counts it keeps."""
 
     def __init__(self, settings: Settings, ruleset: RuleSet) -> None:
         self._settings = settings
         self._ruleset = ruleset
         self._limits = Limits(settings.max_claim_bytes, settings.max_message_bytes)
-        self._deadletters = DeadLetterLimit(settings.deadletter_run)
+        self._deadletters = DeadLetterLimit(settings.deadletter_run, settings.deadletter_share)
         self._topics: dict[Disposition | None, str] = {
             Disposition.CLEARED: settings.cleared_topic,
             Disposition.FLAGGED: settings.flagged_topic,
@@ -42,30 +42,53 @@ class Scrubber:
         self._counts: dict[Disposition | None, int] = dict.fromkeys(self._topics, 0)
         self._since = (time.monotonic(), time.process_time())
 
-    async def decide(self, batch: Batch) -> Outputs:
-        """Decide every event of a batch.
+    async def decide(self, records: Sequence[Any], breathe: Callable[[], None]) -> list[Output]:
+        """Decide records of one partition.
+
+        Args:
+            records: in offset order.
+            breathe: called every few milliseconds, before others get their turn.
 
         Returns:
-            What is to be published, in the order of the events.
+            What is to be published, in the order of the records.
 
         Raises:
-            DeadLetterFloodError: too many events in a row are not claims.
+            DeadLetterFloodError: too many events are not claims.
         """
-        outputs: Outputs = {}
-        for tp, events in batch.parts.items():
-            for number, event in enumerate(events, 1):
-                outcome = handle(event.value, self._ruleset, event.timestamp, limits=self._limits)
-                headers = self._headers(outcome, event, tp)
-                topic = self._topics[outcome.disposition]
-                outputs.setdefault((topic, tp.partition), []).append((event.key, outcome.value, headers))
-                self._counts[outcome.disposition] += 1
-                if number % _BREATH == 0:
-                    await asyncio.sleep(0)
+        outputs: list[Output] = []
+        until = time.monotonic() + _BREATH_SECONDS
+        for number, record in enumerate(records, 1):
+            outcome = handle(record.value, self._ruleset, record.timestamp, limits=self._limits)
+            headers = self._headers(outcome, record)
+            outputs.append(Output(self._topics[outcome.disposition], record.key, outcome.value, headers, record))
+            self._counts[outcome.disposition] += 1
+            if number % _CLOCK_EVERY == 0 and time.monotonic() >= until:
+                breathe()
+                await asyncio.sleep(0)
+                until = time.monotonic() + _BREATH_SECONDS
         return outputs
 
-    def _headers(self, outcome: Outcome, event: Any, tp: TP) -> Headers:
-        event_id = f"{tp.topic}-{tp.partition}-{event.offset}"
-        headers = cloud_event_headers(outcome.disposition, outcome.claim_id, event_id, event.headers)
+    def refused(self, output: Output) -> Output:
+        """The dead letter of an output that the brokers find too large.
+
+        Raises:
+            KafkaProblemError: it is a dead letter already.
+        """
+        topic = output.topic
+        size = len(output.value or b"")
+        if topic == self._settings.deadletter_topic:
+            raise KafkaProblemError(
+                f"topic {topic} takes no dead letter of {size} bytes, nothing is lost; raise it with: kafka-configs.sh"
+                f" --alter --entity-type topics --entity-name {topic} --add-config max.message.bytes=BYTES"
+            )
+        expected = f"less than max.message.bytes of topic {topic}, which claimscrub topics create would have set"
+        error = ClaimError("$", f"claim and decision have {size} bytes, which the brokers refuse", expected)
+        headers = self._headers(Outcome(output.record.value, None, None, error), output.record)
+        return output._replace(topic=self._settings.deadletter_topic, value=output.record.value, headers=headers)
+
+    def _headers(self, outcome: Outcome, record: Any) -> Headers:
+        event_id = f"{record.topic}-{record.partition}-{record.offset}"
+        headers = cloud_event_headers(outcome.disposition, outcome.claim_id, event_id, record.headers)
         if outcome.error is None:
             self._deadletters.readable()
             return headers
@@ -73,12 +96,13 @@ class Scrubber:
             "deadletter",
             claim_id=outcome.claim_id,
             reason=str(outcome.error),
-            topic=tp.topic,
-            partition=tp.partition,
-            offset=event.offset,
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
         )
         self._deadletters.deadletter()
-        return headers + error_headers(outcome.error, tp.topic, tp.partition, event.offset, self._settings.group_id)
+        group_id = self._settings.group_id
+        return headers + error_headers(outcome.error, record.topic, record.partition, record.offset, group_id)
 
     async def summarize(self, touch: Callable[[], None]) -> None:
         """Every few seconds, log what was decided and call `touch`: proof that the event loop turns."""
@@ -107,44 +131,39 @@ class Scrubber:
         self._counts = dict.fromkeys(self._counts, 0)
 
 
-async def agent(stream: Any, app: Any, scrubber: Scrubber, publisher: Publisher) -> None:
-    """Take batches as they come; each is acknowledged when the broker has all its outputs.
+async def agent(stream: Any, app: Any, scrubber: Scrubber, lanes: Lanes) -> None:
+    """Take batches as they come, and hand what was decided to the lanes, which publish it.
 
-    While one batch is on its way to the broker the next one is decided.
+    Faust would acknowledge the event of a failed agent and go on with the next one: so no exception passes, and what
+    can't be decided stops the worker, to be read again.
     """
-    publishing: set[asyncio.Task[None]] = set()
-    batch: Batch | None = None
     try:
         async for event in stream.noack().events():
-            batch = event.value
-            batch.begun = True
-            outputs = await scrubber.decide(batch)
-            task = asyncio.create_task(_publish(event, outputs, app, publisher))
-            publishing.add(task)
-            task.add_done_callback(publishing.discard)
+            batch: Batch = event.value
+            lanes.begun()
+            try:
+                await _decide(batch, app, scrubber, lanes)
+            finally:
+                lanes.done()
     except asyncio.CancelledError:
         raise
     except Exception as error:  # noqa: BLE001
-        # Faust would acknowledge the event and go on with the next one: stop instead, so that it is read again.
-        await stop_worker(app, batch, error)
+        lanes.failed(error)
 
 
-async def _publish(event: Any, outputs: Outputs, app: Any, publisher: Publisher) -> None:
-    try:
-        await publisher.publish(outputs)
-    except Exception as error:  # noqa: BLE001  (whatever the broker answered: the batch is not published)
-        await stop_worker(app, event.value, error)
-    else:
-        event.ack()
+async def _decide(batch: Batch, app: Any, scrubber: Scrubber, lanes: Lanes) -> None:
+    for place, records in batch.parts.items():
+        lane = lanes.lane(place)
+        if batch.generation != app.consumer_generation_id or lane is None:
+            continue  # of an old assignment: whoever has the partition now reads it again
+        lane.add(await scrubber.decide(lane.take_up(records), lanes.begin_due))
 
 
-async def stop_worker(app: Any, batch: Batch | None, error: Exception) -> None:
-    """Stop the process: what is published is committed, the batch that failed is not; a supervisor starts it again."""
+async def stop_worker(app: Any, error: Exception) -> None:
+    """Stop the process: what is published is committed, what failed is not; a supervisor starts it again."""
     if app.failure is None:
         log.error("worker stops", reason=f"{type(error).__name__}: {error}")
         app.failure = error
-    if batch is not None:
-        batch.begun = False  # nobody need wait for it
     await app.crash(error)
     # A second failure while stopping must not leave a worker that neither works nor ends.
     asyncio.get_running_loop().call_later(30, os._exit, 1)

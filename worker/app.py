@@ -15,7 +15,7 @@ from aiokafka.errors import KafkaError
 from rules import RuleSet
 from worker import agents
 from worker.kafka import KafkaProblemError, ssl_context
-from worker.publisher import Publisher
+from worker.lanes import Lanes
 from worker.settings import Settings
 from worker.splitter import Splitter
 from worker.transport import batch_transport
@@ -50,26 +50,30 @@ def build_app(settings: Settings, ruleset: RuleSet, folder: Path) -> Any:
         broker_heartbeat_interval=settings.session_timeout_seconds / 10,
         broker_request_timeout=max(90.0, settings.session_timeout_seconds + 5),  # Faust wants it above the session's
         broker_rebalance_timeout=60.0,
-        consumer_max_fetch_size=max(4_194_304, settings.max_claim_bytes + 65_536),
+        consumer_max_fetch_size=max(settings.batch_bytes // 2, settings.max_claim_bytes + 65_536),
         stream_wait_empty=True,  # finish what was begun before giving partitions away; see worker.transport
         stream_buffer_maxsize=settings.batches_in_flight,
         table_standby_replicas=0,  # no tables: Faust then uses a plain assignor
     )
-    app.transport = batch_transport(app, settings)
     app.failure = None
-    publisher = Publisher(settings)
     scrubber = agents.Scrubber(settings, ruleset)
+    stopping: set[asyncio.Task[None]] = set()
+
+    def failed(error: Exception) -> None:
+        stopping.add(asyncio.get_running_loop().create_task(agents.stop_worker(app, error)))
+
+    lanes = Lanes(settings, scrubber.refused, failed)
+    app.transport = batch_transport(app, settings, lanes)
     background: list[asyncio.Task[None]] = []
     splitters: list[Splitter] = []
 
     @app.agent(app.topic(settings.submitted_topic), name="scrub")  # type: ignore[untyped-decorator]
     async def scrub(stream: Any) -> None:
         if not background:
-            await publisher.start()
             background.append(asyncio.create_task(scrubber.summarize((folder / "alive").touch)))
             if settings.x12_topic:
                 splitters.append(_start_splitter(app, settings, folder))
-        await agents.agent(stream, app, scrubber, publisher)
+        await agents.agent(stream, app, scrubber, lanes)
 
     @app.on_partitions_assigned.connect  # type: ignore[untyped-decorator]
     async def assigned(_: Any, partitions: Any, **__: Any) -> None:
@@ -80,7 +84,7 @@ def build_app(settings: Settings, ruleset: RuleSet, folder: Path) -> Any:
         for task in background:
             task.cancel()
         scrubber.log_summary()
-        await publisher.stop()
+        await lanes.stop()
         for splitter in splitters:
             await asyncio.to_thread(splitter.stop, settings.stop_timeout_seconds)
 
@@ -92,7 +96,7 @@ def _start_splitter(app: Any, settings: Settings, folder: Path) -> Splitter:
 
     def failed(error: Exception) -> None:
         with suppress(RuntimeError):  # the loop is closed: the worker has ended already
-            asyncio.run_coroutine_threadsafe(agents.stop_worker(app, None, error), loop)
+            asyncio.run_coroutine_threadsafe(agents.stop_worker(app, error), loop)
 
     splitter = Splitter(settings, folder, lambda: bool(app.should_stop), failed)
     splitter.start()

@@ -6,6 +6,8 @@ offset and the fault (a JSON path, what is wrong, what is expected), never a val
 
 from __future__ import annotations
 
+from collections import deque
+
 from rules import ClaimError
 from worker.codec import Headers
 from worker.x12.errors import X12Error
@@ -54,19 +56,22 @@ def x12_headers(error: ClaimError) -> Headers:
 
 
 class DeadLetterLimit:
-    """Counts dead letters in a row.
+    """Looks back at the last events, and finds too many dead letters among them.
 
     Args:
-        run: how many in a row are too many; 0 for no limit.
+        run: how many events are looked back at; 0 for no limit.
+        share: the share of dead letters among them that is too much.
     """
 
-    def __init__(self, run: int) -> None:
-        self._most = run
-        self._run = 0
+    def __init__(self, run: int, share: float) -> None:
+        self._run = run
+        self._share = share
+        self._number = 0
+        self._deadletters: deque[int] = deque()
 
     def readable(self) -> None:
         """An event was a claim."""
-        self._run = 0
+        self._number += 1
 
     def deadletter(self) -> None:
         """An event was a dead letter.
@@ -74,9 +79,15 @@ class DeadLetterLimit:
         Raises:
             DeadLetterFloodError: it was one too many; nothing of its batch may be committed.
         """
-        self._run += 1
-        if self._most and self._run > self._most:
+        self._number += 1
+        if not self._run:
+            return
+        self._deadletters.append(self._number)
+        while self._deadletters[0] <= self._number - self._run:
+            self._deadletters.popleft()
+        if len(self._deadletters) >= self._run * self._share:
             raise DeadLetterFloodError(
-                f"more than {self._most} events in a row are not claims; the worker stops before they all become dead"
-                " letters. Repair the sender, or raise CLAIMSCRUB_DEADLETTER_RUN to let them pass"
+                f"{len(self._deadletters)} of the last {self._run} events are not claims; the worker stops"
+                " before they all become dead letters. Repair the sender, or let them pass with a higher"
+                " CLAIMSCRUB_DEADLETTER_SHARE or CLAIMSCRUB_DEADLETTER_RUN=0"
             )

@@ -65,12 +65,26 @@ class Settings(BaseSettings):
         le=500_000_000,
         description="Largest record of X12 text that is split; a larger one is a dead letter.",
     )
-    batch_records: int = Field(2_000, ge=1, description="Most claims decided as one batch.")
+    delivery: Literal["exactly_once", "at_least_once"] = Field(
+        "exactly_once", description="exactly_once: in transactions; at_least_once: a killed worker's claims come twice."
+    )
+    batch_records: int = Field(2_000, ge=1, description="Most claims of a batch, which is published in one go.")
+    batch_bytes: int = Field(
+        8_388_608, ge=1_024, description="Most bytes that a batch publishes, unless it is one claim."
+    )
+    batch_seconds: float = Field(
+        0.25, ge=0, description="How long a batch may grow while more claims wait; with none waiting it goes at once."
+    )
     batches_in_flight: int = Field(
-        4, ge=1, description="Batches fetched but not yet acknowledged before fetching pauses."
+        4, ge=1, description="Full batches fetched but not yet published before fetching pauses."
     )
     deadletter_run: int = Field(
-        1_000, ge=0, description="Dead letters in a row that stop the worker, as a bad deploy would cause; 0 never."
+        1_000,
+        ge=0,
+        description="Events that are looked back at to tell a flood of dead letters, as a bad deploy causes.",
+    )
+    deadletter_share: float = Field(
+        0.5, gt=0, le=1, description="Share of dead letters among that many events that stops the worker."
     )
     compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = Field(
         "none", description="Compression of what is published."
@@ -79,7 +93,7 @@ class Settings(BaseSettings):
     commit_interval_seconds: float = Field(1.0, gt=0, description="How often offsets are committed.")
     session_timeout_seconds: float = Field(30.0, gt=0, description="Without a heartbeat for this long a worker is out.")
     fetch_wait_seconds: float = Field(
-        0.5, gt=0, description="How long the broker may hold a fetch while nothing comes."
+        0.05, gt=0, description="How long the broker may hold a fetch while nothing comes."
     )
     startup_timeout_seconds: float = Field(60.0, ge=0, description="How long to wait for the brokers when starting.")
     stop_timeout_seconds: float = Field(

@@ -15,7 +15,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from copy import copy
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -158,7 +158,7 @@ class Splitter:
         self._thread = threading.Thread(target=self._run, name="splitter", daemon=True)
         self._pending: list[_Pending] = []
         self._pending_bytes = 0
-        self._limit = DeadLetterLimit(settings.deadletter_run)
+        self._limit = DeadLetterLimit(settings.deadletter_run, settings.deadletter_share)
         self._failures = 0
         self._counts = {"records": 0, "claims": 0, "deadletters": 0}
         self._since = time.monotonic()
@@ -314,7 +314,7 @@ class Splitter:
 
     def _limited(self) -> DeadLetterLimit:
         """The limit, as it is when this transaction is done."""
-        limit = copy(self._limit)
+        limit = deepcopy(self._limit)
         for message, items in self._pending:
             for item in items:
                 if isinstance(item, Event):

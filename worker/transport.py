@@ -1,98 +1,79 @@
-"""How records reach the agent: one stream event per fetch, committed in order.
+"""How records reach the agent: Faust's aiokafka transport with one stream event per fetch.
 
 Faust's stock delivery makes four asyncio tasks per record, which costs ten times what a claim's rules do. Its extension
-point is the transport: this one delivers whole fetches (`Batch`) and keeps the rest of Faust.
+point is the transport. Each override here says why it is there; they were checked against faust-streaming 0.15.3, and
+`tests/worker/test_transport.py` fails where another version changes what they lean on.
 
 What holds here, and stock Faust does not promise:
 
-- an offset is committed only when everything before it in its partition has been acknowledged, and the acknowledgement
-  of a batch means that the broker has its outputs;
-- at most `batches_in_flight` fetches are unacknowledged; then fetching pauses;
-- when partitions are revoked or the worker stops, batches that were begun are finished and committed first, and those
-  that were not are dropped, so nothing is decided twice in an orderly hand-over.
+- what is committed of a partition is what its lane has published (`worker.lanes`), in order, and nothing beyond it;
+- fetching pauses while too much is fetched and not yet published;
+- before partitions are given away, and before the worker stops, what was begun is published and committed, and what was
+  not is dropped, so that nothing is decided twice in an orderly hand-over;
+- internal topics (changelogs, repartitioning) would be delivered the stock way: this app has none.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
+from worker.lanes import Batch, Lanes
 from worker.settings import Settings
 
-
-class Batch:
-    """What one fetch returned.
-
-    Attributes:
-        parts: partition → its records in offset order.
-        begun: the agent has taken it up.
-    """
-
-    __slots__ = ("begun", "parts")
-
-    def __init__(self, parts: Mapping[TP, Sequence[Any]]) -> None:
-        self.parts = parts
-        self.begun = False
+_POLL_SECONDS = 1.0
+_PAUSE_SECONDS = 0.004
+"""After a small fetch: each costs about a millisecond of CPU, however little it brings."""
+_SMALL_FETCH = 50
+_RECORD_ROOM = 65_536
+"""For the headers of a record, above the claim's own limit."""
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):
     """Faust's consumer thread, with what Faust has fixed: how long a fetch may wait, and what a reader may see."""
 
+    consumer: BatchConsumer
+
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
-        consumer._fetch_max_wait_ms = int(self.consumer.fetch_wait_seconds * 1000)  # noqa: SLF001
+        consumer._fetch_max_wait_ms = int(self.consumer.settings.fetch_wait_seconds * 1000)  # noqa: SLF001
         # A record of X12 becomes claim events in one transaction: those of an aborted one must not be decided.
         consumer._isolation_level = "read_committed"  # noqa: SLF001
         return consumer
 
+    def member(self) -> tuple[int, str]:
+        """Generation and member id in the consumer group."""
+        coordinator = self._ensure_consumer()._coordinator  # noqa: SLF001
+        return coordinator.generation, coordinator.member_id
+
 
 class BatchConsumer(driver.Consumer):
-    """Faust's consumer with batch delivery for every topic of the app: it has none but the submitted claims."""
+    """Faust's consumer with batch delivery for the submitted claims."""
 
-    batches_in_flight: ClassVar[int]
-    drain_seconds: ClassVar[float]
-    fetch_wait_seconds: ClassVar[float]
-    _waiting_for_ack: asyncio.Future[None] | None
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._in_flight: dict[TP, deque[tuple[ConsumerMessage, int]]] = {}
-        self._acknowledged: dict[TP, int] = {}
+    settings: ClassVar[Settings]
+    lanes: ClassVar[Lanes]
+    _thread: ConsumerThread
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     # ---- what may be committed
 
-    def _advance(self) -> int:
-        """Let go of acknowledged batches, oldest first, and count those still in flight."""
-        live: set[int] = set()
-        for tp, queue in self._in_flight.items():
-            while queue and queue[0][0].acked:
-                self._acknowledged[tp] = queue.popleft()[1]
-            live.update(id(message) for message, _ in queue if not message.acked)
-        return len(live)
-
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
-        self._advance()
-        return (tp for tp in list(self._acknowledged) if topics is None or tp in topics or tp.topic in topics)
+        """Stock Faust asks its list of single acknowledged offsets; with exactly once the lanes commit themselves."""
+        if self.settings.delivery == "at_least_once":
+            for place in self.lanes.committed():
+                tp = TP(*place)
+                if topics is None or tp in topics or tp.topic in topics:
+                    yield tp
 
     def _new_offset(self, tp: TP) -> int | None:
-        return self._acknowledged.get(tp)
-
-    def ack(self, message: ConsumerMessage) -> bool:
-        """A batch's outputs are with the broker."""
-        if message.acked:
-            return False
-        message.acked = True
-        self._unacked_messages.discard(message)
-        self._wake()
-        return True
+        return self.lanes.committed().get((tp.topic, tp.partition))
 
     async def _commit_offsets(self, offsets: Mapping[TP, int], start_new_transaction: bool = True) -> bool:
         # Stock Faust records offsets as committed even where the broker refused them, and so would not try again.
@@ -102,44 +83,28 @@ class BatchConsumer(driver.Consumer):
             self._committed_offset.update({tp: offset for tp, offset in before.items() if tp in self._committed_offset})
         return committed
 
-    # ---- handing over
+    # ---- partitions come and go
 
-    async def wait_empty(self) -> None:
-        """Finish what was begun and commit it: before partitions are given away, and when the worker stops."""
-        deadline = asyncio.get_running_loop().time() + self.drain_seconds
-        while self._has_begun():
-            remaining = deadline - asyncio.get_running_loop().time()
-            if remaining <= 0:
-                self.log.warning("batches were not acknowledged in time; their claims will be decided again")
-                break
-            await self._sleep_until_woken(remaining)
-        await self.commit_and_end_transactions()
-
-    def _has_begun(self) -> bool:
-        messages = (message for queue in self._in_flight.values() for message, _ in queue)
-        return any(message.value.begun and not message.acked for message in messages)
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """Shut predecessors out before Faust reads the committed offsets: their transactions could still move them."""
+        places = [(tp.topic, tp.partition) for tp in assigned if tp.topic == self.settings.submitted_topic]
+        try:
+            await self.lanes.open(places, self._thread.member)
+        except Exception as error:  # noqa: BLE001  (in this callback Faust would only log it, and decide all the same)
+            self.lanes.failed(error)
+            return
+        await super().on_partitions_assigned(assigned, generation_id)
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
-        """Drop what belongs to the old assignment, once the commit above is done."""
+        """Faust's own part waits until what was begun is published (below); then the rest is dropped."""
         await super().on_partitions_revoked(revoked)
-        for tp in revoked:
-            self._in_flight.pop(tp, None)
-            self._acknowledged.pop(tp, None)
+        await self.lanes.close((tp.topic, tp.partition) for tp in revoked)
 
-    def _wake(self) -> None:
-        waiting = self._waiting_for_ack
-        if waiting is not None and not waiting.done():
-            waiting.set_result(None)
-
-    async def _sleep_until_woken(self, seconds: float) -> None:
-        # Not Faust's _wait_for_ack, nor asyncio.wait_for: they swallow a cancellation that comes with the wake-up, and
-        # a fetcher that misses it never stops.
-        self._waiting_for_ack = waiting = asyncio.get_running_loop().create_future()
-        try:
-            await asyncio.wait({waiting}, timeout=min(seconds, 1.0))
-        finally:
-            if self._waiting_for_ack is waiting:
-                self._waiting_for_ack = None
+    async def wait_empty(self) -> None:
+        """Stock Faust waits for every event it has delivered, also those that nobody has begun, and without an end."""
+        if not await self.lanes.finish(self.settings.stop_timeout_seconds):
+            self.log.warning("batches were not published in time; their claims will be decided again")
+        await self.commit_and_end_transactions()
 
     def verify_event_path(self, now: float, tp: TP) -> None:
         """Faust's watchdog expects an event per partition and would cry wolf over batches; lag says the same better."""
@@ -147,13 +112,19 @@ class BatchConsumer(driver.Consumer):
     # ---- delivery
 
     async def _drain_messages(self, fetcher: Any) -> None:
+        """Fetch and deliver. Stock Faust delivers each record by itself, and swallows a cancellation on the way."""
         stopped = (self._stopped.is_set, fetcher._stopped.is_set)  # noqa: SLF001
+        most = self.settings.batches_in_flight * self.settings.batch_records
         try:
             while not any(is_set() for is_set in stopped):
-                if self.flow_active and self._advance() >= self.batches_in_flight:
-                    await self._sleep_until_woken(1.0)
+                if self.flow_active and self.lanes.in_flight >= most:
+                    await self.lanes.wait_until_moved(_POLL_SECONDS)
                 else:
-                    await self._deliver_next(stopped)
+                    began = time.monotonic()
+                    count = await self._deliver_next(stopped)
+                    pause = began + _PAUSE_SECONDS - time.monotonic()
+                    if 0 < count < _SMALL_FETCH and pause > 0:
+                        await asyncio.sleep(pause)
         except self.consumer_stopped_errors:
             if not self.transport.app.should_stop:
                 raise
@@ -161,48 +132,50 @@ class BatchConsumer(driver.Consumer):
             if not self.transport.app.should_stop:
                 raise
 
-    async def _deliver_next(self, stopped: tuple[Any, ...]) -> None:
+    async def _deliver_next(self, stopped: tuple[Any, ...]) -> int:
+        """Deliver what the next fetch brings; the number of records."""
         app = self.app
-        records, active = await self._wait_next_records(1.0)
+        records, active = await self._wait_next_records(_POLL_SECONDS)
         if not records or any(is_set() for is_set in stopped):
             await asyncio.sleep(0)
-            return
+            return 0
         if not self.flow_active:
             # A rebalance has begun since: the read positions must go back to what is committed.
             await self.perform_seek()
-            return
+            return 0
         generation = app.consumer_generation_id
         parts = {}
         for tp, fetched in records.items():
             if active is None or tp in active or tp in self._buffered_partitions:
-                position = self._read_offset[tp]
-                fresh = fetched if position is None else [record for record in fetched if record.offset >= position]
                 app.monitor.track_tp_end_offset(tp, self.highwater(tp))
-                if fresh:
-                    parts[TP(tp.topic, tp.partition)] = fresh
-        if not parts:
-            return
-        first_tp, first = next(iter(parts.items()))
-        message = ConsumerMessage(
-            topic=first_tp.topic,
-            partition=first_tp.partition,
-            offset=first[-1].offset,
-            timestamp=first[-1].timestamp / 1000.0,
-            timestamp_type=first[-1].timestamp_type,
-            headers=(),
-            key=None,
-            value=Batch(parts),
-            checksum=None,
-            serialized_key_size=0,
-            serialized_value_size=0,
-            tp=first_tp,
-            generation_id=generation,
-        )
-        for tp, fresh in parts.items():
-            following = fresh[-1].offset + 1
-            self._in_flight.setdefault(tp, deque()).append((message, following))
-            self._read_offset[tp] = following
-        await self.wait_first(self.callback(message), self.suspend_flow.wait())
+                parts[tp.topic, tp.partition] = fetched
+                self._read_offset[tp] = fetched[-1].offset + 1
+        batch = Batch(parts, generation)
+        if parts and self.lanes.fetched(batch):
+            await self.wait_first(self.callback(_message(batch, generation)), self.suspend_flow.wait())
+        return len(batch)
+
+
+def _message(batch: Batch, generation: int) -> ConsumerMessage:
+    """The event that Faust's streams carry; it names the first partition, but stands for all of the fetch."""
+    place, records = next(iter(batch.parts.items()))
+    tp = TP(*place)
+    last = records[-1]
+    return ConsumerMessage(
+        topic=tp.topic,
+        partition=tp.partition,
+        offset=last.offset,
+        timestamp=last.timestamp / 1000.0,
+        timestamp_type=last.timestamp_type,
+        headers=(),
+        key=None,
+        value=batch,
+        checksum=None,
+        serialized_key_size=0,
+        serialized_value_size=0,
+        tp=tp,
+        generation_id=generation,
+    )
 
 
 class BatchTransport(driver.Transport):
@@ -211,13 +184,8 @@ class BatchTransport(driver.Transport):
     Consumer: ClassVar[type[BatchConsumer]] = BatchConsumer
 
 
-def batch_transport(app: Any, settings: Settings) -> BatchTransport:
-    """A transport for `app.transport`, with the settings that bear on it."""
-    limits = {
-        "batches_in_flight": settings.batches_in_flight,
-        "drain_seconds": settings.stop_timeout_seconds,
-        "fetch_wait_seconds": settings.fetch_wait_seconds,
-    }
-    consumer = type("Consumer", (BatchConsumer,), limits)
+def batch_transport(app: Any, settings: Settings, lanes: Lanes) -> BatchTransport:
+    """A transport for `app.transport`."""
+    consumer = type("Consumer", (BatchConsumer,), {"settings": settings, "lanes": lanes})
     made: BatchTransport = type("Transport", (BatchTransport,), {"Consumer": consumer})(app.conf.broker_consumer, app)
     return made

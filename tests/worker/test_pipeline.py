@@ -182,17 +182,20 @@ def test_dead_letter_headers_are_those_of_kafka_connect() -> None:
     assert headers["__connect.errors.exception.message"] == b"lines[0].units: not a number; expected a number"
 
 
-def test_only_a_run_of_dead_letters_is_too_many() -> None:
-    """A claim in between starts the count anew, and 0 sets no limit."""
-    limit, unlimited = DeadLetterLimit(2), DeadLetterLimit(0)
-    for _ in range(5):
-        limit.deadletter()
-        limit.deadletter()
-        limit.readable()
+def test_a_share_of_dead_letters_among_the_last_events_is_too_many() -> None:
+    """Below the share they pass for ever, at the share the next one is refused, and 0 sets no limit."""
+    limit, unlimited = DeadLetterLimit(10, 0.5), DeadLetterLimit(0, 0.5)
+    for _ in range(500):
+        for _ in range(4):
+            limit.deadletter()
+        for _ in range(6):
+            limit.readable()
     for _ in range(10_000):
         unlimited.deadletter()
-    limit.deadletter()
-    limit.deadletter()
+    for _ in range(4):
+        limit.deadletter()
 
-    with pytest.raises(DeadLetterFloodError, match="CLAIMSCRUB_DEADLETTER_RUN"):
+    with pytest.raises(
+        DeadLetterFloodError, match=r"5 of the last 10 events are not claims.*CLAIMSCRUB_DEADLETTER_SHARE"
+    ):
         limit.deadletter()

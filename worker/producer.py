@@ -1,0 +1,424 @@
+"""Who publishes what was decided on one input partition: in transactions with the input's offset, or without.
+
+Exactly once: each input partition has a transactional id of its own. Whoever takes the partition over calls `open`,
+which ends the predecessor's transaction and shuts it out; only then the committed offset is read. From there on nobody
+else can commit for this partition, so reading the offset after any doubt tells what has become of a transaction whose
+end is not known. Steps: https://kafka.apache.org/protocol (InitProducerId, AddPartitionsToTxn, AddOffsetsToTxn,
+Produce, TxnOffsetCommit, EndTxn); requests that don't need each other's answer go out together.
+
+At least once: an idempotent producer, and whoever calls commits the offset afterwards.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any, ClassVar
+
+from aiokafka import errors
+from aiokafka.protocol.api import Request, RequestStruct, Response
+from aiokafka.protocol.group import HeartbeatRequest
+from aiokafka.protocol.produce import ProduceRequest_v7, ProduceResponse_v7
+from aiokafka.protocol.transaction import (
+    AddOffsetsToTxnRequest,
+    AddPartitionsToTxnRequest,
+    EndTxnRequest,
+    InitProducerIdRequest,
+    TxnOffsetCommitRequest,
+)
+from aiokafka.protocol.types import (
+    Boolean,
+    CompactArray,
+    CompactString,
+    Int16,
+    Int32,
+    Int64,
+    Schema,
+    String,
+    TaggedFields,
+)
+
+from worker.brokers import FINAL, LATER, MOVED, Brokers, Code, Node, Patience, RefusedError
+from worker.records import Record, RecordBatch, record_batches, seal
+from worker.settings import Settings
+
+Place = tuple[str, int]
+"""Topic and partition."""
+
+TRANSACTION_SECONDS = 15.0
+"""How long a dead worker's transaction may hold back readers, where nobody takes its partition over."""
+_ACKNOWLEDGE_SECONDS = 10.0
+_RECOVERIES = 8
+_MEMBER_LOST = frozenset({Code.ILLEGAL_GENERATION, Code.UNKNOWN_MEMBER_ID, Code.FENCED_INSTANCE_ID})
+_TOO_LARGE = frozenset({Code.MESSAGE_TOO_LARGE, Code.RECORD_LIST_TOO_LARGE})
+_SEQUENCES = 2**31
+
+
+class LostPartitionError(Exception):
+    """The partition is another worker's by now; whatever was not committed is decided there."""
+
+
+class TooLargeError(Exception):
+    """The brokers take no record batch of this size.
+
+    Attributes:
+        topic: of the batch.
+        record: index of the record, if the batch has no other; else None.
+    """
+
+    def __init__(self, topic: str, record: int | None) -> None:
+        super().__init__(topic)
+        self.topic = topic
+        self.record = record
+
+
+class _ProduceStruct(ProduceRequest_v7):  # type: ignore[misc]
+    """A Produce request that joins its parts once; aiokafka's would copy the records at each level."""
+
+    RESPONSE_TYPE: ClassVar[type[Response]] = ProduceResponse_v7
+
+    def encode(self) -> bytes:
+        parts = [
+            String("utf-8").encode(self.transactional_id),
+            Int16.encode(self.required_acks),
+            Int32.encode(self.timeout),
+            Int32.encode(len(self.topics)),
+        ]
+        for (topic, partition), sealed in self.topics:
+            parts += (String("utf-8").encode(topic), Int32.encode(1), Int32.encode(partition))
+            parts += (Int32.encode(sum(map(len, sealed))), *sealed)
+        return b"".join(parts)
+
+
+class _ProduceRequest(Request[_ProduceStruct]):  # type: ignore[misc]
+    API_KEY = 0
+
+    def __init__(self, *fields: Any) -> None:
+        self._fields = fields
+
+    def build(self, request_struct_class: type[_ProduceStruct]) -> _ProduceStruct:
+        return request_struct_class(*self._fields)
+
+
+class _StableOffsetsResponse(Response):  # type: ignore[misc]
+    API_KEY = 9
+    API_VERSION = 7
+    SCHEMA = Schema(
+        ("throttle_time_ms", Int32),
+        (
+            "topics",
+            CompactArray(
+                ("topic", CompactString("utf-8")),
+                (
+                    "partitions",
+                    CompactArray(
+                        ("partition", Int32),
+                        ("offset", Int64),
+                        ("leader_epoch", Int32),
+                        ("metadata", CompactString("utf-8")),
+                        ("error_code", Int16),
+                        ("tags", TaggedFields),
+                    ),
+                ),
+                ("tags", TaggedFields),
+            ),
+        ),
+        ("error_code", Int16),
+        ("tags", TaggedFields),
+    )
+
+
+class _StableOffsetsStruct(RequestStruct):  # type: ignore[misc]
+    """OffsetFetch 7, the first that waits for offsets of a transaction that is still completing (KIP-447)."""
+
+    API_KEY = 9
+    API_VERSION = 7
+    FLEXIBLE_VERSION = True
+    RESPONSE_TYPE = _StableOffsetsResponse
+    SCHEMA = Schema(
+        ("group_id", CompactString("utf-8")),
+        (
+            "topics",
+            CompactArray(
+                ("topic", CompactString("utf-8")),
+                ("partitions", CompactArray(Int32)),
+                ("tags", TaggedFields),
+            ),
+        ),
+        ("require_stable", Boolean),
+        ("tags", TaggedFields),
+    )
+
+
+class _StableOffsetsRequest(Request[_StableOffsetsStruct]):  # type: ignore[misc]
+    API_KEY = 9
+
+    def __init__(self, group_id: str, place: Place) -> None:
+        self._group_id, self._place = group_id, place
+
+    def build(self, request_struct_class: type[_StableOffsetsStruct]) -> _StableOffsetsStruct:
+        topic, partition = self._place
+        return request_struct_class(self._group_id, [(topic, [partition], {})], True, {})
+
+
+class PartitionProducer:
+    """Publishes for one input partition, one call after the other.
+
+    Args:
+        brokers: started.
+        settings: names and limits.
+        place: the input partition.
+        member: generation and member id of this worker in the consumer group.
+    """
+
+    def __init__(
+        self, brokers: Brokers, settings: Settings, place: Place, member: Callable[[], tuple[int, str]]
+    ) -> None:
+        self._brokers = brokers
+        self._settings = settings
+        self._place = place
+        self._member = member
+        self._transactional = settings.delivery == "exactly_once"
+        self._name = f"{settings.group_id}-{place[0]}-{place[1]}"
+        self._connection = f"{place[0]}-{place[1]}"
+        self._id, self._epoch = -1, -1
+        self._sequences: dict[Place, int] = {}
+        self._committed: int | None = None
+
+    # ---- taking over
+
+    async def open(self) -> int | None:
+        """Take the partition over.
+
+        Returns:
+            The committed offset, None if there is none; with at least once always None.
+        """
+        name = self._name if self._transactional else None
+        request = InitProducerIdRequest(name, int(TRANSACTION_SECONDS * 1000))
+        find = self._transaction_coordinator if name else self._brokers.any_node
+        answer = await self._ask(f"transactional id {self._name}", find, request, lambda found: [found.error_code])
+        self._id, self._epoch = answer.producer_id, answer.producer_epoch
+        self._sequences.clear()
+        if self._transactional:
+            self._committed = await self._committed_offset()
+        return self._committed
+
+    async def _committed_offset(self) -> int | None:
+        def codes(answer: Any) -> list[int]:
+            return [answer.error_code, *(each[4] for _, found, _ in answer.topics for each in found)]
+
+        group_id = self._settings.group_id
+        request = _StableOffsetsRequest(group_id, self._place)
+        answer = await self._ask(f"group {group_id}", self._group_coordinator, request, codes)
+        offset: int = answer.topics[0][1][0][1]
+        return None if offset < 0 else offset
+
+    # ---- publishing
+
+    async def publish(
+        self, outputs: Mapping[Place, Sequence[Record]], offset: int, most_bytes: Mapping[str, int]
+    ) -> None:
+        """Publish, and wait until it stands: all of it with the offset in one transaction, or at least all of it.
+
+        Args:
+            outputs: output partition → records in order.
+            offset: of the input, after the last record that this is about.
+            most_bytes: topic → most bytes of a record batch.
+
+        Raises:
+            LostPartitionError: another worker has the partition.
+            TooLargeError: the brokers don't take a record batch; nothing stands.
+            RefusedError: the brokers refuse for good; nothing stands.
+        """
+        for attempt in range(_RECOVERIES + 1):
+            try:
+                batches = {
+                    place: record_batches(records, most_bytes[place[0]], self._settings.compression)
+                    for place, records in outputs.items()
+                }
+                await (self._transact(batches, offset) if self._transactional else self._produce(batches))
+            except RefusedError as error:
+                if error.code in FINAL or attempt == _RECOVERIES:
+                    raise
+                if await self._recover(offset):
+                    break
+            except TooLargeError:
+                if not await self._recover(offset):
+                    raise
+                break
+            else:
+                break
+        self._committed = offset
+
+    async def _transact(self, batches: Mapping[Place, list[RecordBatch]], offset: int) -> None:
+        group_id = self._settings.group_id
+        identity = (self._name, self._id, self._epoch)
+        topics: dict[str, list[int]] = {}
+        for topic, partition in batches:
+            topics.setdefault(topic, []).append(partition)
+        of_transaction = self._transaction_coordinator
+        await _together(
+            self._ask(
+                f"transactional id {self._name}, topics {', '.join(topics)}",
+                of_transaction,
+                AddPartitionsToTxnRequest(*identity, list(topics.items())),
+                lambda answer: [code for _, found in answer.errors for _, code in found],
+            ),
+            self._ask(
+                f"group {group_id}",
+                of_transaction,
+                AddOffsetsToTxnRequest(*identity, group_id),
+                lambda answer: [answer.error_code],
+            ),
+        )
+        topic, partition = self._place
+        await _together(
+            self._produce(batches),
+            self._ask(
+                f"group {group_id}",
+                self._group_coordinator,
+                TxnOffsetCommitRequest(
+                    self._name, group_id, self._id, self._epoch, [(topic, [(partition, offset, "")])]
+                ),
+                lambda answer: [code for _, found in answer.errors for _, code in found],
+            ),
+        )
+        await self._ask(
+            f"transactional id {self._name}",
+            of_transaction,
+            EndTxnRequest(*identity, True),
+            lambda answer: [answer.error_code],
+        )
+
+    async def _produce(self, batches: Mapping[Place, list[RecordBatch]]) -> None:
+        """Produce record batches, in order for each partition; what a broker has already is not doubled."""
+        waiting = {place: list(found) for place, found in batches.items()}
+        patience = Patience(self._brokers, f"producing to {', '.join(sorted({topic for topic, _ in batches}))}")
+        while waiting:
+            by_node: dict[Node | None, dict[Place, RecordBatch]] = {}
+            for place, found in waiting.items():
+                by_node.setdefault(self._brokers.leader(*place), {})[place] = found[0]
+            failed: set[int] = set()
+            trouble: Exception | None = None
+            for answer in await asyncio.gather(*(self._produce_to(*each) for each in by_node.items())):
+                if isinstance(answer, Exception):
+                    trouble = answer
+                else:
+                    failed |= self._settled(waiting, answer)
+            if trouble is not None:
+                await patience.after_error(trouble)
+            elif failed:
+                await patience.after_codes(failed)
+
+    def _settled(self, waiting: dict[Place, list[RecordBatch]], answer: Mapping[Place, int]) -> set[int]:
+        """Take off what a broker has now; the error codes of the rest, which may be tried again."""
+        failed = set()
+        for place, code in answer.items():
+            batch = waiting[place][0]
+            if code in _TOO_LARGE:
+                raise TooLargeError(place[0], batch.first if batch.size == 1 else None)
+            if code in (0, Code.DUPLICATE_SEQUENCE_NUMBER):
+                self._sequences[place] = (self._sequences.get(place, 0) + batch.size) % _SEQUENCES
+                waiting[place].pop(0)
+                if not waiting[place]:
+                    del waiting[place]
+            elif code in MOVED | LATER:
+                failed.add(code)
+            else:
+                raise RefusedError(code, f"topic {place[0]}")
+        return failed
+
+    async def _produce_to(
+        self, node: Node | None, batches: Mapping[Place, RecordBatch]
+    ) -> dict[Place, int] | Exception:
+        """Output partition → error code; or why there was no answer."""
+        if node is None:
+            missing: Exception = errors.LeaderNotAvailableError()
+            return missing
+        now = int(time.time() * 1000)
+        sealed = [
+            (
+                place,
+                seal(
+                    batch,
+                    now,
+                    producer_id=self._id,
+                    epoch=self._epoch,
+                    sequence=self._sequences.get(place, 0),
+                    transactional=self._transactional,
+                ),
+            )
+            for place, batch in batches.items()
+        ]
+        name = self._name if self._transactional else None
+        request = _ProduceRequest(name, -1, int(_ACKNOWLEDGE_SECONDS * 1000), sealed)
+        try:
+            answer = await self._brokers.send(node, request, self._connection)
+        except (errors.KafkaError, OSError, TimeoutError) as error:
+            trouble: Exception = error
+            return trouble
+        codes: dict[Place, int] = {}
+        for topic, partitions in answer.topics:
+            codes.update({(topic, found[0]): found[1] for found in partitions})
+        return codes
+
+    # ---- after a doubt
+
+    async def _recover(self, offset: int) -> bool:
+        """Find out what has become of a transaction that failed somewhere, as the only one who can still commit.
+
+        Returns:
+            Whether it was committed. If not, nothing of it stands and it may be tried again.
+
+        Raises:
+            LostPartitionError: another worker has the partition.
+        """
+        if not self._transactional:
+            await self.open()
+            return False
+        await self._require_membership()
+        before = self._committed
+        after = await self.open()
+        if after == before:
+            return False
+        if after == offset:
+            return True
+        raise LostPartitionError
+
+    async def _require_membership(self) -> None:
+        """Do not shut out whoever has the partition by now, as a worker that was frozen for a while would."""
+        group_id = self._settings.group_id
+        generation, member_id = self._member()
+        request = HeartbeatRequest(group_id, generation, member_id)
+        try:
+            await self._ask(
+                f"group {group_id}",
+                self._group_coordinator,
+                request,
+                lambda answer: [code for code in [answer.error_code] if code != Code.REBALANCE_IN_PROGRESS],
+            )
+        except RefusedError as error:
+            if error.code in _MEMBER_LOST:
+                raise LostPartitionError from None
+            raise
+
+    # ---- asking
+
+    async def _transaction_coordinator(self) -> Node:
+        return await self._brokers.coordinator("transaction", self._name)
+
+    async def _group_coordinator(self) -> Node:
+        return await self._brokers.coordinator("group", self._settings.group_id)
+
+    async def _ask(
+        self, what: str, find: Callable[[], Awaitable[Node]], request: Any, codes: Callable[[Any], Iterable[int]]
+    ) -> Any:
+        return await self._brokers.ask(what, find, request, codes, self._connection)
+
+
+async def _together(*awaitables: Awaitable[Any]) -> None:
+    """Await all of them, also where one fails: none must go on by itself. The first failure is raised."""
+    for answer in await asyncio.gather(*awaitables, return_exceptions=True):
+        if isinstance(answer, BaseException):
+            raise answer
