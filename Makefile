@@ -3,7 +3,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test check format bench docs schema samples golden lock compose clean help
+CHAOS_SECONDS ?= 60
+CHAOS_SEED ?= 63685
+CHAOS_DELIVERY ?= exactly_once
+
+.PHONY: demo test check format bench chaos docs schema samples golden lock compose clean help
 
 help:  ## What there is to make
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -26,6 +30,9 @@ format: $(READY)  ## Mend the style
 
 bench: $(READY)  ## The worker beside a bare loop, on a real broker
 	$(BIN)/python -m tests.bench
+
+chaos: $(READY)  ## Everything is killed and restarted under load, and each claim counted (CHAOS_SECONDS=60 CHAOS_SEED=63685)
+	$(BIN)/python -m tests.chaos --seconds $(CHAOS_SECONDS) --seed $(CHAOS_SEED) --delivery $(CHAOS_DELIVERY)
 
 docs: $(READY)  ## Write the pages about the rules anew
 	$(BIN)/claimscrub rules docs docs/rules

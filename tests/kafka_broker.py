@@ -11,7 +11,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal, Self
 
@@ -83,9 +83,14 @@ class Cluster:
 
     def read_all(self, topic: str, timeout: float = 30, isolation: Isolation = "read_committed") -> list[Message]:
         """Every record up to the end offsets at the time of the call, ordered by partition and offset."""
+        records = self.read(topic, timeout, isolation)
+        return sorted(records, key=lambda message: (message.partition(), message.offset()))
+
+    def read(self, topic: str, timeout: float = 30, isolation: Isolation = "read_committed") -> Iterator[Message]:
+        """The same records one by one, for more than fit into memory: in order within each partition."""
         ends = self.end_offsets(topic, isolation)
         behind = {partition for partition, end in ends.items() if end > 0}
-        records: list[Message] = []
+        read = 0
         consumer = Consumer(
             {
                 "bootstrap.servers": self.bootstrap_servers,
@@ -103,13 +108,14 @@ class Cluster:
             deadline = time.monotonic() + timeout
             while behind:
                 if time.monotonic() > deadline:
-                    read = f"{len(records)} records of {topic} read in {timeout} s"
-                    raise TimeoutError(f"{read}, but not to the end of partitions {sorted(behind)}")
+                    done = f"{read} records of {topic} read in {timeout} s"
+                    raise TimeoutError(f"{done}, but not to the end of partitions {sorted(behind)}")
                 for message in consumer.consume(1000, 0.1):
                     partition, error = message.partition(), message.error()
                     if error is None:
                         if message.offset() < ends[partition]:
-                            records.append(message)
+                            read += 1
+                            yield message
                         if message.offset() >= ends[partition] - 1:
                             behind.discard(partition)
                     elif error.code() == KafkaError._PARTITION_EOF:
@@ -118,7 +124,6 @@ class Cluster:
                         raise KafkaException(error)
         finally:
             consumer.close()
-        return sorted(records, key=lambda message: (message.partition(), message.offset()))
 
     def _admin(self) -> AdminClient:
         return AdminClient({"bootstrap.servers": self.bootstrap_servers, **_QUIET})
@@ -128,10 +133,13 @@ class KafkaBroker(Cluster):
     """One Kafka node (KRaft) on free ports of loopback; a context manager that starts and stops it.
 
     Ports and data stay the same over `stop` or `kill` and another `start`. The data is kept in `folder`, or in a
-    temporary one that goes with the context manager. `settings` are added to its server.properties.
+    temporary one that goes with the context manager. `settings` are added to its server.properties. One that `joins`
+    another is a second broker of its cluster, without a vote: it may fail, and the first one goes on.
     """
 
-    def __init__(self, folder: Path | None = None, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path | None = None, settings: Mapping[str, str] | None = None, joins: "KafkaBroker | None" = None
+    ) -> None:
         self._java = _java()
         self.secure_servers: dict[str, str] = {}
         self._jars = _resolve_jars()
@@ -139,7 +147,12 @@ class KafkaBroker(Cluster):
         self._folder = Path(self._temporary or str(folder)).resolve()
         self._settings = settings or {}
         self._process: subprocess.Popen[bytes] | None = None
-        port, self._controller_port = _free_ports(2)
+        port, own_control = _free_ports(2)
+        self.node = 1 if joins is None else 2
+        self._control: str = f"127.0.0.1:{own_control}" if joins is None else joins._control
+        # 16 bytes; the zero keeps base64 from opening with a dash, which would be read as an option.
+        new_cluster = base64.urlsafe_b64encode(b"\0" + os.urandom(15)).decode().rstrip("=")
+        self._cluster_id: str = new_cluster if joins is None else joins._cluster_id
         super().__init__(f"127.0.0.1:{port}")
         self.log_path = self._folder / "broker.log"
 
@@ -153,9 +166,8 @@ class KafkaBroker(Cluster):
         properties.write_text("".join(f"{name}={value}\n" for name, value in self._properties(data).items()))
         with self.log_path.open("ab") as log:
             if not (data / "meta.properties").exists():
-                # 16 bytes; the zero keeps base64 from opening with a dash, which would be read as an option.
-                cluster = base64.urlsafe_b64encode(b"\0" + os.urandom(15)).decode().rstrip("=")
-                tool = ["kafka.tools.StorageTool", "format", "--cluster-id", cluster, "--config", str(properties)]
+                form = ["format", "--cluster-id", self._cluster_id, "--config", str(properties)]
+                tool = ["kafka.tools.StorageTool", *form]
                 if subprocess.run([*self._command(), *tool], check=False, stdout=log, stderr=log).returncode:
                     raise RuntimeError(f"cannot format the broker's data folder:\n{self._log_end()}")
             self._process = subprocess.Popen(
@@ -209,20 +221,21 @@ class KafkaBroker(Cluster):
         return [f"{protocol}://{server}" for protocol, server in self.secure_servers.items()]
 
     def _properties(self, data: Path) -> dict[str, str]:
-        listen, control = self.bootstrap_servers, f"127.0.0.1:{self._controller_port}"
+        listeners = [f"PLAINTEXT://{self.bootstrap_servers}", *self._secure_listeners()]
+        controls = self.node == 1
         return {
-            "process.roles": "broker,controller",
-            "node.id": "1",
-            "controller.quorum.voters": f"1@{control}",
-            "listeners": ",".join([f"CONTROLLER://{control}", f"PLAINTEXT://{listen}", *self._secure_listeners()]),
-            "advertised.listeners": ",".join([f"PLAINTEXT://{listen}", *self._secure_listeners()]),
+            "process.roles": "broker,controller" if controls else "broker",
+            "node.id": str(self.node),
+            "controller.quorum.voters": f"1@{self._control}",
+            "listeners": ",".join([*listeners, f"CONTROLLER://{self._control}"] if controls else listeners),
+            "advertised.listeners": ",".join(listeners),
             "controller.listener.names": "CONTROLLER",
             "listener.security.protocol.map": ",".join(
                 ["CONTROLLER:PLAINTEXT", "PLAINTEXT:PLAINTEXT", *(f"{name}:{name}" for name in self.secure_servers)]
             ),
             "log.dirs": str(data),
             "auto.create.topics.enable": "false",
-            # One node can't keep three replicas.
+            # One node can't keep three replicas; two don't have to.
             "offsets.topic.replication.factor": "1",
             "transaction.state.log.replication.factor": "1",
             "transaction.state.log.min.isr": "1",
@@ -254,7 +267,9 @@ class KafkaBroker(Cluster):
                 known = admin.list_topics(timeout=1)
             except KafkaException:
                 continue
-            if known.brokers and all(_led(topic) == len(topic.partitions) for topic in known.topics.values()):
+            if self.node in known.brokers and all(
+                _led(topic) == len(topic.partitions) for topic in known.topics.values()
+            ):
                 return
             time.sleep(0.05)
 

@@ -47,9 +47,10 @@ class Pipeline:
     folder: Path
     partitions: int = 4
     extra: dict[str, str] = field(default_factory=dict)
+    topics: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.topics = {name: f"{self.prefix}claims.{name}" for name in ("submitted", *OUTPUTS)}
+        self.topics = self.topics or {name: f"{self.prefix}claims.{name}" for name in ("submitted", *OUTPUTS)}
         self.x12_topic = f"{self.prefix}claims.x12"
         self.sent = 0
         self._counter: Any = None
@@ -143,6 +144,10 @@ class Worker:
                 [sys.executable, "-m", "worker.cli", "worker"],
                 env={**pipeline.environment, **extra}, cwd=pipeline.folder, stdout=log, stderr=log,
             )  # fmt: skip
+
+    @property
+    def name(self) -> str:
+        return self._log_path.stem
 
     @property
     def log(self) -> str:

@@ -1,0 +1,144 @@
+"""The workers of one group, as a supervisor keeps them: whoever ends is started again."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Self
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from tests.worker_process import Pipeline, Worker
+
+STOP_SECONDS = 10.0
+"""Within so many seconds of SIGTERM a worker has to be gone, with exit code 0."""
+_GIVE_UP_SECONDS = 60.0
+_TICK_SECONDS = 0.05
+
+
+class Crew:
+    """Workers on the topics of one pipeline.
+
+    Args:
+        pipeline: their topics, group and settings.
+        broker_is_down: asked while a worker is stopping, which may take its time when no broker answers.
+
+    Attributes:
+        workers: those that are meant to run.
+        own_ends: how many workers ended by themselves, as one that was fenced has to.
+        faults: what a worker did that it should not have done.
+    """
+
+    def __init__(self, pipeline: Pipeline, broker_is_down: Callable[[], bool]) -> None:
+        self.workers: list[Worker] = []
+        self.own_ends = 0
+        self.faults: list[str] = []
+        self._pipeline = pipeline
+        self._broker_is_down = broker_is_down
+        self._partitions = [TopicPartition(pipeline.topics["submitted"], each) for each in range(pipeline.partitions)]
+        # It never joins. Not an AdminClient: librdkafka 2.16 crashes in that when the group has no coordinator.
+        self._group = Consumer(
+            {
+                "bootstrap.servers": pipeline.kafka.bootstrap_servers,
+                "group.id": pipeline.environment["CLAIMSCRUB_GROUP_ID"],
+                "isolation.level": "read_uncommitted",  # what is committed by now, not what may be in a moment
+                "log_level": 0,
+            }
+        )
+        self._consumed = 0
+
+    def join(self) -> Worker:
+        """Start one more worker."""
+        worker = self._pipeline.worker()
+        self.workers.append(worker)
+        return worker
+
+    def kill(self, worker: Worker) -> None:
+        """SIGKILL, and another worker in its place at once."""
+        self.workers.remove(worker)
+        worker.kill()
+        self.join()
+
+    def leave(self, worker: Worker) -> None:
+        """SIGTERM, and wait for its end; nobody takes its place."""
+        self.workers.remove(worker)
+        was_ready = bool(worker.events("ready"))  # before, it may not have come to handle signals yet
+        broker_was_down = self._broker_is_down()
+        worker.process.send_signal(signal.SIGTERM)
+        began = time.monotonic()
+        while worker.process.poll() is None and time.monotonic() - began < _GIVE_UP_SECONDS:
+            self.pass_time(_TICK_SECONDS)
+            broker_was_down |= self._broker_is_down()
+        seconds = time.monotonic() - began
+        if worker.process.poll() is None:
+            worker.kill()
+        failed = was_ready and worker.process.returncode != 0
+        if not broker_was_down and (failed or seconds > STOP_SECONDS):
+            self.faults.append(f"{worker.name} ended with {worker.process.returncode} {seconds:.1f} s after SIGTERM")
+
+    @contextmanager
+    def frozen(self, worker: Worker) -> Iterator[None]:
+        """SIGSTOP now, and SIGCONT at the end of the block."""
+        worker.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            worker.process.send_signal(signal.SIGCONT)
+
+    def pass_time(self, seconds: float) -> None:
+        """Wait, and see to it that whoever ends meanwhile is started again."""
+        until = time.monotonic() + seconds
+        while True:
+            for worker in self.workers:
+                if worker.process.poll() is not None:
+                    self.workers.remove(worker)
+                    self.own_ends += 1
+                    said = (worker.log.splitlines() or ["nothing"])[-1]
+                    print(f"{worker.name} ended by itself with {worker.process.returncode}: {said[:400]}", flush=True)
+                    self.join()
+                    break
+            if time.monotonic() >= until:
+                return
+            time.sleep(min(_TICK_SECONDS, max(0.0, until - time.monotonic())))
+
+    def wait_until(self, holds: Callable[[], bool], seconds: float) -> bool:
+        """Pass time until something holds; False if it did not within so many seconds."""
+        until = time.monotonic() + seconds
+        while not holds():
+            if time.monotonic() > until:
+                return False
+            self.pass_time(_TICK_SECONDS)
+        return True
+
+    def consumed(self) -> int:
+        """How many events the group has committed as done; the last known number while no broker answers."""
+        try:
+            committed = self._group.committed(self._partitions, timeout=2)
+        except KafkaException:
+            return self._consumed
+        self._consumed = sum(max(0, each.offset) for each in committed)
+        return self._consumed
+
+    def drain(self, total: int) -> None:
+        """Wait until the group has consumed so many events, as long as it makes progress."""
+        before = -1
+        while self.consumed() < total:
+            if not self.wait_until(lambda before=before: self.consumed() > before, _GIVE_UP_SECONDS):  # type: ignore[misc]
+                self.faults.append(f"{self._consumed} of {total} events consumed, and no progress for 60 s")
+                return
+            before = self._consumed
+
+    def end(self) -> None:
+        """All leave, one after the other."""
+        for worker in self.workers.copy():
+            self.leave(worker)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker in self.workers:
+            worker.kill()
+        self._group.close()

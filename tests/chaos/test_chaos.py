@@ -1,0 +1,78 @@
+"""A short run of chaos, and the count itself: it finds what it is there to find."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.run import run
+from tests.chaos.verdict import Answer, Verdict, judge
+
+SENT: dict[str, str | None] = {"claims-0-7": "C1", "claims-0-8": "C2", "claims-0-9": None}
+ANSWERS = [
+    Answer("claims-0-7", "C1", "cleared", 0, b"first"),
+    Answer("claims-0-8", "C2", "cleared", 0, b"second"),
+    Answer("claims-0-9", None, "deadletter", 0, b"third"),
+]
+UNDISTURBED = {answer.event_id: answer.digest for answer in ANSWERS}
+
+
+@pytest.mark.broker
+def test_nothing_is_lost_or_decided_twice_whatever_dies(tmp_path: Path) -> None:
+    """Under half a minute of everything that can go wrong each claim gets the one decision it would get in peace."""
+    outcome = run(tmp_path / "chaos", seconds=25, seed=63685)
+
+    assert outcome.holds, str(outcome)
+    assert outcome.counts["kills"] > 0
+
+
+def test_one_equal_answer_to_each_event_is_what_was_promised() -> None:
+    """Where each event has its undisturbed answer, in order, there is nothing to complain of."""
+    assert judge(SENT, ANSWERS, UNDISTURBED) == Verdict()
+
+
+def test_a_missing_answer_is_a_loss() -> None:
+    """A lost dead letter counts like a lost claim, and breaks either promise."""
+    verdict = judge(SENT, ANSWERS[:2], UNDISTURBED)
+
+    assert verdict == Verdict(lost={"claims-0-9"})
+    assert not verdict.holds("exactly_once")
+    assert not verdict.holds("at_least_once")
+
+
+def test_a_second_answer_breaks_exactly_once_alone() -> None:
+    """An answer that stands twice, after later ones too, is a duplicate and no disorder."""
+    verdict = judge(SENT, [*ANSWERS, ANSWERS[0]], UNDISTURBED)
+
+    assert verdict == Verdict(duplicated={"claims-0-7"})
+    assert not verdict.holds("exactly_once")
+    assert verdict.holds("at_least_once")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        pytest.param(ANSWERS[0]._replace(digest=b"other"), id="other bytes"),
+        pytest.param(ANSWERS[0]._replace(claim_id="C2"), id="another claim"),
+        pytest.param(ANSWERS[0]._replace(partition=1), id="another partition"),
+    ],
+)
+def test_an_answer_that_differs_is_named(changed: Answer) -> None:
+    """Whatever differs from the undisturbed answer is counted, and breaks either promise."""
+    verdict = judge(SENT, [changed, *ANSWERS[1:]], UNDISTURBED)
+
+    assert verdict == Verdict(different={"claims-0-7"})
+    assert not verdict.holds("at_least_once")
+
+
+def test_an_answer_to_nothing_is_a_difference() -> None:
+    """An answer to an event that was never sent is not passed over."""
+    stray = ANSWERS[0]._replace(event_id="claims-0-99")
+
+    assert judge(SENT, [*ANSWERS, stray], UNDISTURBED) == Verdict(different={"claims-0-99"})
+
+
+def test_answers_out_of_order_are_differences() -> None:
+    """On a topic, an answer that stands after that of a later event of its partition is out of order."""
+    assert judge(SENT, [ANSWERS[1], ANSWERS[0], ANSWERS[2]], UNDISTURBED) == Verdict(different={"claims-0-7"})

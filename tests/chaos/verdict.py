@@ -1,0 +1,94 @@
+"""What came out, record by record, beside what an undisturbed worker makes of the same events."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import NamedTuple
+
+from tests.kafka_broker import Cluster
+from tests.worker_process import OUTPUTS
+
+_READ_SECONDS = 600.0
+
+
+class Answer(NamedTuple):
+    """One record on an output topic, as a read_committed reader sees it.
+
+    Attributes:
+        event_id: the event that it says it answers: topic-partition-offset.
+        claim_id: the claim of its decision; None for a dead letter.
+        topic: cleared, flagged or deadletter.
+        partition: where it stands.
+        digest: of topic, partition, key, value and headers. Not of the timestamp, which is the time of writing.
+    """
+
+    event_id: str
+    claim_id: str | None
+    topic: str
+    partition: int
+    digest: bytes
+
+
+@dataclass
+class Verdict:
+    """Ids of events for which the promise is broken."""
+
+    lost: set[str] = field(default_factory=set)
+    duplicated: set[str] = field(default_factory=set)
+    different: set[str] = field(default_factory=set)
+
+    def holds(self, delivery: str) -> bool:
+        """Whether a delivery keeps its promise."""
+        return not (self.lost or self.different or (self.duplicated and delivery == "exactly_once"))
+
+
+def read_answers(cluster: Cluster, topics: Mapping[str, str]) -> Iterator[Answer]:
+    """What stands committed on the output topics, in order within each partition."""
+    for topic in OUTPUTS:
+        for message in cluster.read(topics[topic], _READ_SECONDS):
+            headers = message.headers() or []
+            event_id = (dict(headers).get("ce_id") or b"").decode()
+            value = message.value()
+            claim_id = None if topic == "deadletter" else json.loads(value)["decision"]["claim_id"]
+            written = (topic, message.partition(), message.key(), value, headers)
+            yield Answer(event_id, claim_id, topic, message.partition(), sha256(repr(written).encode()).digest())
+
+
+def judge(sent: Mapping[str, str | None], answers: Iterable[Answer], undisturbed: Mapping[str, bytes]) -> Verdict:
+    """Count each event once.
+
+    What a zombie writes is seen here as well: the worker that took over decides the same event, so it is there twice.
+
+    Args:
+        sent: id of each event → id of its claim, None for what is no claim.
+        answers: what came out.
+        undisturbed: id of each event → digest of the answer of an undisturbed worker.
+
+    Returns:
+        Lost is an event without an answer, duplicated one with several. Different is an answer that is not equal to the
+        undisturbed one, is of another claim, of an event that was never sent, or stands out of order: on each topic a
+        partition has its first answers in the order of its events.
+    """
+    verdict = Verdict()
+    answered: set[str] = set()
+    latest: dict[tuple[str, int], int] = {}
+    for answer in answers:
+        if answer.event_id in answered:
+            verdict.duplicated.add(answer.event_id)
+        elif answer.event_id not in sent or not _in_order(answer, latest):
+            verdict.different.add(answer.event_id)
+        answered.add(answer.event_id)
+        if (answer.claim_id, answer.digest) != (sent.get(answer.event_id), undisturbed.get(answer.event_id)):
+            verdict.different.add(answer.event_id)
+    verdict.lost = sent.keys() - answered
+    return verdict
+
+
+def _in_order(answer: Answer, latest: dict[tuple[str, int], int]) -> bool:
+    _, partition, offset = answer.event_id.rsplit("-", 2)
+    before = latest.get((answer.topic, answer.partition), -1)
+    latest[answer.topic, answer.partition] = max(before, int(offset))
+    return int(partition) == answer.partition and int(offset) > before
