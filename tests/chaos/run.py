@@ -6,7 +6,7 @@ import dataclasses
 import shutil
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from random import Random
 
@@ -43,11 +43,10 @@ class Outcome:
     verdict: Verdict
 
     def __str__(self) -> str:
-        done, verdict = self.counts, self.verdict
+        done = self.counts
         return (
             f"chaos: {self.claims} claims, {done['kills']} kills, {done['rebalances']} rebalances,"
-            f" {done['broker kills'] + done['broker stops']} broker restarts, {done['zombies']} zombies:"
-            f" {len(verdict.lost)} lost, {len(verdict.duplicated)} duplicated, {len(verdict.different)} different"
+            f" {done['broker kills'] + done['broker stops']} broker restarts, {done['zombies']} zombies: {self.verdict}"
         )
 
 
@@ -77,11 +76,14 @@ def run(folder: Path, seconds: float, seed: int, delivery: str = "exactly_once")
         reference, more_faults = _undisturbed(pipeline, load.sent)
         faults += more_faults
         verdict = judge(load.sent, read_answers(broker, pipeline.topics), reference)
-    holds = verdict.holds(delivery) and not faults
+        holds = verdict.holds(delivery) and not faults
+        if not holds:
+            _explain(pipeline, verdict, load.sent)
     if holds:
         shutil.rmtree(folder)
     else:
-        _explain(faults, verdict, load.sent)
+        for fault in faults:
+            print(f"fault: {fault}")
         print(f"seed {seed}; logs and the broker's data are in {folder}", flush=True)
     return Outcome(holds, len(load.sent), mayhem.counts, verdict)
 
@@ -151,9 +153,13 @@ def _progress(load: Load, mayhem: Mayhem) -> str:
     return f"{len(load.sent)} claims sent, {crew.consumed()} done; {counts}; {ended}"
 
 
-def _explain(faults: Sequence[str], verdict: Verdict, sent: Mapping[str, str | None]) -> None:
-    for fault in faults:
-        print(f"fault: {fault}")
-    for name, event_ids in dataclasses.asdict(verdict).items():
-        for event_id in sorted(event_ids)[:_SHOWN]:
-            print(f"{name}: {event_id} (claim {sent.get(event_id)})")
+def _explain(pipeline: Pipeline, verdict: Verdict, sent: Mapping[str, str | None]) -> None:
+    """Name what the promise is broken for, and where its answers stand."""
+    shown = {name: sorted(event_ids)[:_SHOWN] for name, event_ids in dataclasses.asdict(verdict).items()}
+    places: dict[str, list[str]] = {event_id: [] for event_ids in shown.values() for event_id in event_ids}
+    for answer in read_answers(pipeline.kafka, pipeline.topics):
+        if answer.event_id in places:
+            places[answer.event_id].append(answer.place)
+    for name, event_ids in shown.items():
+        for event_id in event_ids:
+            print(f"{name}: {event_id} (claim {sent.get(event_id)}), answers: {'; '.join(places[event_id])}")

@@ -21,7 +21,8 @@ class Answer(NamedTuple):
         event_id: the event that it says it answers: topic-partition-offset.
         claim_id: the claim of its decision; None for a dead letter.
         topic: cleared, flagged or deadletter.
-        partition: where it stands.
+        partition: of that topic.
+        place: where and when it was written, for whoever has to look into it.
         digest: of topic, partition, key, value and headers. Not of the timestamp, which is the time of writing.
     """
 
@@ -30,6 +31,7 @@ class Answer(NamedTuple):
     topic: str
     partition: int
     digest: bytes
+    place: str = ""
 
 
 @dataclass
@@ -39,6 +41,9 @@ class Verdict:
     lost: set[str] = field(default_factory=set)
     duplicated: set[str] = field(default_factory=set)
     different: set[str] = field(default_factory=set)
+
+    def __str__(self) -> str:
+        return f"{len(self.lost)} lost, {len(self.duplicated)} duplicated, {len(self.different)} different"
 
     def holds(self, delivery: str) -> bool:
         """Whether a delivery keeps its promise."""
@@ -54,7 +59,9 @@ def read_answers(cluster: Cluster, topics: Mapping[str, str]) -> Iterator[Answer
             value = message.value()
             claim_id = None if topic == "deadletter" else json.loads(value)["decision"]["claim_id"]
             written = (topic, message.partition(), message.key(), value, headers)
-            yield Answer(event_id, claim_id, topic, message.partition(), sha256(repr(written).encode()).digest())
+            digest = sha256(repr(written).encode()).digest()
+            place = f"{topic}-{message.partition()}-{message.offset()} at {message.timestamp()[1]} ms"
+            yield Answer(event_id, claim_id, topic, message.partition(), digest, place)
 
 
 def judge(sent: Mapping[str, str | None], answers: Iterable[Answer], undisturbed: Mapping[str, bytes]) -> Verdict:

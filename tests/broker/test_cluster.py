@@ -1,0 +1,91 @@
+"""A worker on two brokers: one of them dies and comes back, and leaders move."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from confluent_kafka import ElectionType
+from confluent_kafka.admin import AdminClient
+
+from tests.kafka_broker import Cluster, KafkaBroker
+from tests.worker_process import OUTPUTS, Pipeline, claim_event, eventually
+
+pytestmark = [
+    pytest.mark.broker,
+    pytest.mark.skipif(
+        bool(os.environ.get("CLAIMSCRUB_TEST_BOOTSTRAP_SERVERS")),
+        reason="brokers that the user provides are not ours to kill",
+    ),
+]
+
+REPLICATED = {
+    "default.replication.factor": "2",
+    "offsets.topic.replication.factor": "2",
+    "transaction.state.log.replication.factor": "2",
+}
+"""With the usual single in-sync replica as the least, either broker can go on alone."""
+
+
+@pytest.fixture
+def brokers(tmp_path: Path) -> Iterator[tuple[KafkaBroker, KafkaBroker]]:
+    """Two brokers; the second one may fail."""
+    with (
+        KafkaBroker(tmp_path / "first", REPLICATED) as first,
+        KafkaBroker(tmp_path / "second", REPLICATED, joins=first) as second,
+    ):
+        yield first, second
+
+
+def test_every_event_is_decided_once_while_leaders_move(
+    brokers: tuple[KafkaBroker, KafkaBroker], tmp_path: Path
+) -> None:
+    """A broker that dies takes leaders and coordinators with it, twice; each event still gets one decision."""
+    first, second = brokers
+    cluster = Cluster(f"{first.bootstrap_servers},{second.bootstrap_servers}")
+    pipeline = Pipeline(cluster, "moved-", tmp_path)
+    pipeline.create_topics()
+    admin = AdminClient({"bootstrap.servers": first.bootstrap_servers, "log_level": 0})
+
+    def claims_come_in_until(leaders: set[int], in_sync: int) -> None:
+        deadline = time.monotonic() + 60
+        while True:
+            claims = range(pipeline.sent, pipeline.sent + 500)
+            events = [(b"member-%d" % (number % 50), claim_event(number)) for number in claims]
+            pipeline.send(list(events), **{"enable.idempotence": True, "log_level": 0})
+            if _placement(admin, pipeline.topics["submitted"]) == (leaders, in_sync * pipeline.partitions):
+                return
+            assert time.monotonic() < deadline, f"brokers {leaders} do not lead with {in_sync} replicas in sync"
+
+    with pipeline.worker() as worker:
+        worker.wait_until_ready()
+        for _ in range(2):
+            claims_come_in_until({1, 2}, in_sync=2)
+            second.kill()
+            claims_come_in_until({1}, in_sync=1)
+            second.start()
+            claims_come_in_until({1}, in_sync=2)
+            admin.elect_leaders(ElectionType.PREFERRED).result()
+        claims_come_in_until({1, 2}, in_sync=2)
+        eventually(lambda: len(_decided(pipeline)) >= pipeline.sent, 60)
+        assert worker.terminate() == 0
+    decided = _decided(pipeline)
+
+    assert len(decided) == pipeline.sent
+    assert set(decided.values()) == {1}
+
+
+def _placement(admin: AdminClient, topic: str) -> tuple[set[int], int]:
+    """Which brokers lead partitions of a topic, and how many replicas are in sync over all of them."""
+    partitions = admin.list_topics(topic, timeout=10).topics[topic].partitions.values()
+    return {each.leader for each in partitions}, sum(len(each.isrs) for each in partitions)
+
+
+def _decided(pipeline: Pipeline) -> Counter[str]:
+    """How often each event was decided."""
+    outputs = pipeline.outputs()
+    return Counter(dict(message.headers())["ce_id"].decode() for name in OUTPUTS for message in outputs[name])
