@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Self
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
@@ -14,7 +13,8 @@ from tests.worker_process import Pipeline, Worker
 
 STOP_SECONDS = 10.0
 """Within so many seconds of SIGTERM a worker has to be gone, with exit code 0."""
-_GIVE_UP_SECONDS = 60.0
+_GIVE_UP_SECONDS = 60
+"""After so long nothing more is expected of a worker."""
 _TICK_SECONDS = 0.05
 
 
@@ -78,15 +78,6 @@ class Crew:
         if not broker_was_down and (failed or seconds > STOP_SECONDS):
             self.faults.append(f"{worker.name} ended with {worker.process.returncode} {seconds:.1f} s after SIGTERM")
 
-    @contextmanager
-    def frozen(self, worker: Worker) -> Iterator[None]:
-        """SIGSTOP now, and SIGCONT at the end of the block."""
-        worker.process.send_signal(signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            worker.process.send_signal(signal.SIGCONT)
-
     def pass_time(self, seconds: float) -> None:
         """Wait, and see to it that whoever ends meanwhile is started again."""
         until = time.monotonic() + seconds
@@ -122,13 +113,15 @@ class Crew:
         return self._consumed
 
     def drain(self, total: int) -> None:
-        """Wait until the group has consumed so many events, as long as it makes progress."""
-        before = -1
-        while self.consumed() < total:
-            if not self.wait_until(lambda before=before: self.consumed() > before, _GIVE_UP_SECONDS):  # type: ignore[misc]
-                self.faults.append(f"{self._consumed} of {total} events consumed, and no progress for 60 s")
+        """Wait until the group has consumed so many events; a fault if it makes no progress."""
+        before, until = -1, 0.0
+        while (consumed := self.consumed()) < total:
+            if consumed > before:
+                before, until = consumed, time.monotonic() + _GIVE_UP_SECONDS
+            elif time.monotonic() > until:
+                self.faults.append(f"{consumed} of {total} events consumed, then no progress for {_GIVE_UP_SECONDS} s")
                 return
-            before = self._consumed
+            self.pass_time(_TICK_SECONDS)
 
     def end(self) -> None:
         """All leave, one after the other."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from random import Random
 from typing import Self
 
@@ -74,10 +76,23 @@ class Mayhem:
 
     def _wait_for_work(self) -> None:
         before = self.crew.consumed()
-        self.crew.wait_until(lambda: self.crew.consumed() > before, 6)
+        self.crew.wait_until(lambda: self._broker_is_down() or self.crew.consumed() > before, 6)
 
     def _someone(self) -> Worker:
         return self._random.choice(self.crew.workers)
+
+    @contextmanager
+    def _someone_frozen(self) -> Iterator[None]:
+        """SIGSTOP to a worker that had its part of the work, and SIGCONT at the end of the block."""
+        self._broker_is_back()
+        self._wait_for_work()
+        working = [worker for worker in self.crew.workers if worker.events("ready")]
+        worker = self._random.choice(working or self.crew.workers)
+        worker.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            worker.process.send_signal(signal.SIGCONT)
 
     # ---- workers
 
@@ -109,14 +124,12 @@ class Mayhem:
         self.crew.leave(worker)
 
     def _make_zombie(self) -> None:
-        self._wait_for_work()
-        with self.crew.frozen(self._someone()):
+        with self._someone_frozen():
             self.crew.pass_time(SESSION_SECONDS + self._random.uniform(0.5, 2.5))
         self.counts["zombies"] += 1
 
     def _hold_up(self) -> None:
-        self._wait_for_work()
-        with self.crew.frozen(self._someone()):
+        with self._someone_frozen():
             self.crew.pass_time(SESSION_SECONDS * self._random.uniform(0.2, 0.6))
 
     # ---- the broker, which comes back while the workers' troubles go on
