@@ -2,15 +2,18 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+QUIX := build/bench/quix
+QUIX_READY := $(QUIX)/.ready
 
 CHAOS_SECONDS ?= 60
 CHAOS_SEED ?= 63685
 CHAOS_DELIVERY ?= exactly_once
 
 .PHONY: demo test check format bench chaos docs schema samples golden lock compose clean help
+.PHONY: demo test check format bench bench-latency bench-scale bench-memory docs schema samples golden lock compose clean help
 
 help:  ## What there is to make
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
 
 demo: $(READY)  ## Watch two dozen invented claims being decided (no Kafka, Java or Docker needed)
 	@$(BIN)/claimscrub demo
@@ -28,8 +31,17 @@ format: $(READY)  ## Mend the style
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: $(READY)  ## The worker beside a bare loop, on a real broker
-	$(BIN)/python -m tests.bench
+bench: $(READY) $(QUIX_READY)  ## The worker beside bare loops and rivals, on a real broker
+	$(BIN)/python -m tests.bench --chart docs/bench.svg
+
+bench-latency: $(READY)  ## Time from produce to decision at several rates
+	$(BIN)/python -m tests.bench.latency
+
+bench-scale: $(READY)  ## One worker and two
+	$(BIN)/python -m tests.bench.scale
+
+bench-memory: $(READY)  ## A worker's memory over a million claims
+	$(BIN)/python -m tests.bench.memory
 
 chaos: $(READY)  ## Everything is killed and restarted under load, and each claim counted (CHAOS_SECONDS=60 CHAOS_SEED=63685)
 	$(BIN)/python -m tests.chaos --seconds $(CHAOS_SECONDS) --seed $(CHAOS_SEED) --delivery $(CHAOS_DELIVERY)
@@ -50,6 +62,7 @@ golden: $(READY)  ## Write the decisions of the golden claims anew, after a chan
 lock: $(READY)  ## Write the lock files anew from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml --group dev -o requirements-dev.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header tests/bench/quix.in -o tests/bench/quix.lock
 
 compose:  ## The whole system in containers
 	docker compose up --build
@@ -65,3 +78,10 @@ $(READY): requirements-dev.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $(READY)
+
+# The rival pins an older pydantic, so it has an environment of its own.
+$(QUIX_READY): tests/bench/quix.lock
+	@echo "Making the environment of Quix Streams in $(QUIX) (once) ..."
+	@$(PYTHON) -m venv --clear $(QUIX)
+	@$(QUIX)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/bench/quix.lock
+	@touch $(QUIX_READY)

@@ -1,33 +1,119 @@
-"""The reference: a bare confluent-kafka loop, at least once, as fast as one would reasonably write it.
+"""The reference: a bare confluent-kafka loop, as fast as one would reasonably write it.
 
-It does what the worker does, with the same function, topics, headers and guarantees: every output is with all in-sync
-replicas before the offset of its input is committed.
+At least once: every output is with all in-sync replicas before the offset of its input is committed. Or in transactions
+(KIP-447): outputs and offsets are committed together. It runs alone in its group, so it has nothing to say to
+rebalances, which a loop for production would have to.
 """
 
 from __future__ import annotations
 
-import signal
+import argparse
 import time
-from typing import Any
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
-from rules import Disposition, RuleSet
-from worker.codec import cloud_event_headers
-from worker.deadletter import error_headers
+from tests.bench.deciding import Deciding, stopping_on_sigterm
 from worker.kafka import confluent_config
-from worker.pipeline import Limits, handle
 from worker.settings import Settings, load_settings
 
-_RECORDS = 500
-_POLL_SECONDS = 0.1
+_IDLE_SECONDS = 0.1
+
+
+class _Pace(NamedTuple):
+    """How often what is done.
+
+    Attributes:
+        records: most records of one fetch.
+        at_once: take what there is as soon as there is something, instead of waiting for more.
+        linger_ms: how long the producer waits for more.
+        commit_seconds: the time between two commits.
+    """
+
+    records: int
+    at_once: bool
+    linger_ms: int
+    commit_seconds: float
+
+
+_AT_LEAST_ONCE = _Pace(500, at_once=False, linger_ms=5, commit_seconds=1.0)
+_TRANSACTIONS = _Pace(500, at_once=False, linger_ms=5, commit_seconds=0.25)
+_AT_LEAST_ONCE_AT_ONCE = _Pace(500, at_once=True, linger_ms=0, commit_seconds=1.0)
+_TRANSACTIONS_AT_ONCE = _Pace(500, at_once=True, linger_ms=0, commit_seconds=0.0)
+
+
+class _Delivery(ABC):
+    """A guarantee: what surrounds producing."""
+
+    def __init__(self, settings: Settings, consumer: Any, linger_ms: int, **config: Any) -> None:
+        self._consumer = consumer
+        self.producer = Producer(
+            {
+                **confluent_config(settings),
+                "linger.ms": linger_ms,
+                "compression.type": settings.compression,
+                "message.max.bytes": settings.max_message_bytes,
+                "queue.buffering.max.messages": 1_000_000,
+                **config,
+            }
+        )
+
+    @abstractmethod
+    def begin(self) -> None:
+        """Called before the first output after a commit."""
+
+    @abstractmethod
+    def commit(self, positions: Sequence[TopicPartition], *, last: bool) -> None:
+        """Called when these positions are to be committed; `last` if nothing follows."""
+
+
+class _AtLeastOnce(_Delivery):
+    def __init__(self, settings: Settings, consumer: Any, linger_ms: int) -> None:
+        self._failures: list[Any] = []
+        super().__init__(
+            settings,
+            consumer,
+            linger_ms,
+            **{
+                "enable.idempotence": True,
+                "delivery.report.only.error": True,
+                "on_delivery": lambda error, _: self._failures.append(error),
+            },
+        )
+
+    def begin(self) -> None:
+        pass
+
+    def commit(self, positions: Sequence[TopicPartition], *, last: bool) -> None:
+        self.producer.flush()
+        if self._failures:
+            raise KafkaException(self._failures[0])
+        self._consumer.commit(offsets=positions, asynchronous=not last)
+
+
+class _Transactions(_Delivery):
+    def __init__(self, settings: Settings, consumer: Any, linger_ms: int) -> None:
+        super().__init__(settings, consumer, linger_ms, **{"transactional.id": settings.group_id})
+        self.producer.init_transactions()
+
+    def begin(self) -> None:
+        self.producer.begin_transaction()
+
+    def commit(self, positions: Sequence[TopicPartition], *, last: bool) -> None:
+        self.producer.send_offsets_to_transaction(positions, self._consumer.consumer_group_metadata())
+        self.producer.commit_transaction()
 
 
 def main() -> None:
     """Run until SIGTERM."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.loop_confluent")
+    parser.add_argument("--transactions", action="store_true", help="commit outputs and offsets together")
+    parser.add_argument("--at-once", action="store_true", help="tuned for latency instead of throughput")
+    options = parser.parse_args()
     settings = load_settings()
-    stopping: list[int] = []
-    signal.signal(signal.SIGTERM, lambda number, _: stopping.append(number))
+    stopping = stopping_on_sigterm()
     consumer = Consumer(
         {
             **confluent_config(settings),
@@ -38,58 +124,49 @@ def main() -> None:
     )
     consumer.subscribe([settings.submitted_topic])
     try:
-        _loop(settings, consumer, stopping)
+        if options.transactions:
+            pace = _TRANSACTIONS_AT_ONCE if options.at_once else _TRANSACTIONS
+            delivery: _Delivery = _Transactions(settings, consumer, pace.linger_ms)
+        else:
+            pace = _AT_LEAST_ONCE_AT_ONCE if options.at_once else _AT_LEAST_ONCE
+            delivery = _AtLeastOnce(settings, consumer, pace.linger_ms)
+        _loop(settings, pace, consumer, delivery, stopping)
     finally:
         consumer.close()
 
 
-def _loop(settings: Settings, consumer: Any, stopping: list[int]) -> None:
-    ruleset = RuleSet.load()
-    failures: list[Any] = []
-    producer = Producer(
-        {
-            **confluent_config(settings),
-            "enable.idempotence": True,
-            "linger.ms": 5,
-            "compression.type": settings.compression,
-            "message.max.bytes": settings.max_message_bytes,
-            "queue.buffering.max.messages": 1_000_000,
-            "delivery.report.only.error": True,
-            "on_delivery": lambda error, _: failures.append(error),
-        }
-    )
-    limits = Limits(settings.max_claim_bytes, settings.max_message_bytes)
-    topics: dict[Disposition | None, str] = {
-        Disposition.CLEARED: settings.cleared_topic,
-        Disposition.FLAGGED: settings.flagged_topic,
-        None: settings.deadletter_topic,
-    }
+def _loop(settings: Settings, pace: _Pace, consumer: Any, delivery: _Delivery, stopping: list[int]) -> None:
+    decide = Deciding(settings).decide
+    producer = delivery.producer
     offsets: dict[int, int] = {}
     committed = time.monotonic()
     while True:
-        for message in consumer.consume(_RECORDS, _POLL_SECONDS):
+        for message in _fetch(consumer, pace):
             if message.error():
                 raise KafkaException(message.error())
-            topic, partition, offset = message.topic(), message.partition(), message.offset()
-            outcome = handle(message.value(), ruleset, message.timestamp()[1], limits=limits)
-            headers = cloud_event_headers(
-                outcome.disposition, outcome.claim_id, f"{topic}-{partition}-{offset}", message.headers() or ()
-            )
-            if outcome.error is not None:
-                headers += error_headers(outcome.error, topic, partition, offset, settings.group_id)
-            producer.produce(topics[outcome.disposition], outcome.value, message.key(), partition, headers=headers)
+            if not offsets:
+                delivery.begin()
+            partition, offset = message.partition(), message.offset()
+            output = decide(message.value(), message.timestamp()[1], message.headers(), partition, offset)
+            producer.produce(output.topic, output.value, message.key(), partition, headers=output.headers)
             offsets[partition] = offset + 1
         producer.poll(0)
-        if offsets and (stopping or time.monotonic() - committed >= settings.commit_interval_seconds):
-            producer.flush()
-            if failures:
-                raise KafkaException(failures[0])
-            positions = [TopicPartition(settings.submitted_topic, *each) for each in offsets.items()]
-            consumer.commit(offsets=positions, asynchronous=not stopping)
+        if offsets and (stopping or time.monotonic() - committed >= pace.commit_seconds):
+            delivery.commit(
+                [TopicPartition(settings.submitted_topic, *each) for each in offsets.items()], last=bool(stopping)
+            )
             offsets.clear()
             committed = time.monotonic()
         if stopping:
             return
+
+
+def _fetch(consumer: Any, pace: _Pace) -> list[Any]:
+    if not pace.at_once:
+        fetched: list[Any] = consumer.consume(pace.records, _IDLE_SECONDS)
+        return fetched
+    first = consumer.poll(_IDLE_SECONDS)
+    return [] if first is None else [first, *consumer.consume(pace.records - 1, 0)]
 
 
 if __name__ == "__main__":

@@ -1,36 +1,37 @@
-"""One candidate's run over the claims that stand in a topic: how fast, at what cost. Linux only, as it reads /proc."""
+"""One candidate's run over the claims that stand in a topic: how fast, at what cost.
+
+Progress is the number of claims whose output stands on the output topics, with the same observer for every candidate:
+while one runs, only the end offsets of its topics are asked for, twenty times a second. As an end offset counts markers of
+transactions and aborted records too, the topics are read once, read_committed, when the run is over. That gives the
+offset of every output, so that each end offset seen becomes an exact number of claims; and it shows that every claim has
+exactly one output, on its own partition. A run is over when the group has committed every claim.
+
+An output counts when the broker has it, even if its transaction is still open: in the steady state between the marks the
+rate is that of the commits, without their steps.
+"""
 
 from __future__ import annotations
 
-import os
-import subprocess
 import time
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from confluent_kafka import KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from tests.bench.candidates import Candidate
+from tests.bench.running import Running
+from tests.bench.stage import Stage
 
-from tests.kafka_broker import Cluster
-
-ROOT = Path(__file__).parents[2]
 MARKS = (0.15, 0.90)
-"""What is measured lies between these shares of the outputs: start-up and end are left out."""
+"""What is measured lies between these shares of the claims: start-up and end are left out."""
 
 _SAMPLE_SECONDS = 0.05
 _STALLED_SECONDS = 60.0
-_STOP_SECONDS = 30.0
+_READ_SECONDS = 300.0
 
-
-@dataclass(frozen=True)
-class Candidate:
-    """A worker to measure: a command that reads the settings `CLAIMSCRUB_*` and runs until SIGTERM."""
-
-    name: str
-    command: tuple[str, ...]
+Ends = Mapping[tuple[str, int], int]
+Offsets = dict[tuple[str, int], list[int]]
 
 
 class Figures(NamedTuple):
@@ -41,109 +42,97 @@ class Figures(NamedTuple):
     peak_memory_mb: float
 
 
-class _Sample(NamedTuple):
+class Sample(NamedTuple):
+    """End offsets of the outputs, seconds on the clock and seconds of CPU used at one moment."""
+
+    ends: Ends
+    wall: float
+    cpu: float
+
+
+class Progress(NamedTuple):
+    """How many claims were done at one moment."""
+
     done: int
     wall: float
     cpu: float
 
 
-def measure(
-    cluster: Cluster,
-    candidate: Candidate,
-    *,
-    environment: Mapping[str, str],
-    submitted: str,
-    outputs: Sequence[str],
-    log: Path,
-) -> Figures:
-    """Run a candidate until every claim has an output, and stop it.
+def measure(stage: Stage, candidate: Candidate, log: Path) -> Figures:
+    """Run a candidate until every claim has an output and is committed, and stop it.
 
     Args:
-        cluster: where the topics are.
+        stage: the claims, and empty topics for the outputs.
         candidate: what to run.
-        environment: the settings it runs with.
-        submitted: topic with the claims.
-        outputs: its three output topics, empty.
-        log: file for what it prints.
+        log: start of the path of what it prints.
 
     Raises:
-        RuntimeError: it ended by itself, got stuck, ended badly, or left a claim without an output.
+        RuntimeError: it ended by itself, got stuck, ended badly, or a claim has not exactly one output.
     """
-    inputs = cluster.end_offsets(submitted)
+    inputs = stage.cluster.end_offsets(stage.submitted)
     total = sum(inputs.values())
-    admin = AdminClient({"bootstrap.servers": cluster.bootstrap_servers, "log_level": 0})
-    latest = {TopicPartition(topic, partition): OffsetSpec.latest() for topic in outputs for partition in inputs}
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("CLAIMSCRUB_")}
-    with log.open("wb") as file:
-        process = subprocess.Popen(
-            candidate.command,
-            env={**inherited, **environment, "PYTHONPATH": str(ROOT)},
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=file,
-        )
-    try:
-        samples = [_Sample(0, time.monotonic(), 0.0)]
-        changed = time.monotonic()
-        while samples[-1].done < total:
-            time.sleep(_SAMPLE_SECONDS)
-            try:
-                done = sum(answer.result().offset for answer in admin.list_offsets(latest).values())
-            except KafkaException:  # a broker may be a moment late to know that it leads a partition just made
-                done = samples[-1].done
-            now = time.monotonic()
-            if process.poll() is not None or now - changed > _STALLED_SECONDS:
-                raise RuntimeError(f"{candidate.name}: {done} of {total} claims done, then {_end(process, log)}")
-            if done > samples[-1].done:
-                changed = now
-            samples.append(_Sample(done, now, _cpu_seconds(process.pid)))
-        memory = _peak_memory_mb(process.pid)
-        process.terminate()
-        if process.wait(_STOP_SECONDS):
-            raise RuntimeError(f"{candidate.name}: {_end(process, log)}")
-    finally:
-        process.kill()
-        process.wait()
-    answered: Counter[int] = Counter()
-    for topic in outputs:
-        answered.update(cluster.end_offsets(topic))
-    if answered != Counter(inputs):
-        raise RuntimeError(f"{candidate.name}: by partition there are claims {inputs}, outputs {dict(answered)}")
-    first, last = (_at(samples, share * total) for share in MARKS)
-    claims = (MARKS[1] - MARKS[0]) * total
+    with Running(candidate, stage.environment, log) as running:
+        samples = _samples(stage, running, total)
+        memory = running.peak_memory_mb()
+        running.stop()
+    offsets = _outputs(stage, candidate.name, inputs)
+    first, last = marked([Progress(count(sample.ends, offsets), sample.wall, sample.cpu) for sample in samples])
+    claims = last.done - first.done
     return Figures(claims / (last.wall - first.wall), (last.cpu - first.cpu) / claims * 1e6, memory)
 
 
-def _at(samples: Sequence[_Sample], count: float) -> _Sample:
-    """Time and CPU when that many outputs were there, interpolated."""
-    number = next(number for number, sample in enumerate(samples) if sample.done >= count)
-    before, after = samples[number - 1], samples[number]
-    share = (count - before.done) / (after.done - before.done)
-    return _Sample(
-        round(count), before.wall + share * (after.wall - before.wall), before.cpu + share * (after.cpu - before.cpu)
+def count(ends: Ends, offsets: Offsets) -> int:
+    """How many of the outputs at these offsets lie before these ends."""
+    return sum(bisect_left(offsets.get(partition, ()), end) for partition, end in ends.items())
+
+
+def _samples(stage: Stage, running: Running, total: int) -> list[Sample]:
+    samples = [Sample({}, time.monotonic(), 0.0)]
+    changed, committed = time.monotonic(), 0
+    while committed < total:
+        time.sleep(_SAMPLE_SECONDS)
+        running.check()
+        ends = stage.ends()
+        now = time.monotonic()
+        if ends is not None:
+            if ends != samples[-1].ends:
+                changed = now
+            samples.append(Sample(ends, now, running.cpu_seconds()))
+            if sum(ends.values()) >= total:  # not before: asking costs the broker something
+                committed = stage.committed()
+        if now - changed > _STALLED_SECONDS:
+            raise RuntimeError(f"no more outputs, {committed} of {total} claims committed; {running.last_words()}")
+    return samples
+
+
+def _outputs(stage: Stage, name: str, inputs: Mapping[int, int]) -> Offsets:
+    """The offsets of all outputs; makes sure that each claim has exactly one."""
+    offsets: Offsets = {}
+    found: Counter[bytes] = Counter()
+    for topic in stage.outputs:
+        for message in stage.cluster.read_all(topic, _READ_SECONDS):
+            event_id = dict(message.headers())["ce_id"]
+            if int(event_id.split(b"-")[-2]) != message.partition():
+                raise RuntimeError(f"{name}: the output of {event_id.decode()} is on partition {message.partition()}")
+            offsets.setdefault((topic, message.partition()), []).append(message.offset())
+            found[event_id] += 1
+    wanted = Counter(
+        f"{stage.submitted}-{partition}-{offset}".encode() for partition, end in inputs.items() for offset in range(end)
     )
+    if found != wanted:
+        lost, more = (wanted - found).total(), (found - wanted).total()
+        raise RuntimeError(f"{name}: of {wanted.total()} claims {lost} have no output; {more} outputs are too many")
+    return offsets
 
 
-def _end(process: subprocess.Popen[bytes], log: Path) -> str:
-    last = "\n".join(log.read_text(errors="replace").splitlines()[-20:])
-    state = "it got stuck" if process.poll() is None else f"it ended with status {process.returncode}"
-    return f"{state}:\n{last}"
+def marked(progress: Sequence[Progress]) -> tuple[Progress, Progress]:
+    """The first moments at which those shares were there.
 
-
-def _with_children(pid: int) -> list[int]:
-    found = [pid]
-    for each in found:  # it grows while we go through it
-        for task in Path(f"/proc/{each}/task").glob("*/children"):
-            found += map(int, task.read_text().split())
-    return found
-
-
-def _cpu_seconds(pid: int) -> float:
-    """User and system time of a process and its children, all their threads."""
-    # Linux's clock id of another process's CPU time, as clock_getcpuclockid(3) makes it: exact, where /proc has ticks.
-    return sum(time.clock_gettime((~each << 3) | 2) for each in _with_children(pid))
-
-
-def _peak_memory_mb(pid: int) -> float:
-    statuses = [Path(f"/proc/{each}/status").read_text() for each in _with_children(pid)]
-    return sum(int(status.partition("VmHWM:")[2].split()[0]) for status in statuses) / 1024
+    Outputs come in steps where they are published as batches: both moments lie at the end of a step, so a whole number
+    of batches lies between them.
+    """
+    total = progress[-1].done
+    first, last = (
+        next(number for number, each in enumerate(progress) if each.done >= share * total) for share in MARKS
+    )
+    return progress[min(first, last - 1)], progress[last]  # a run of a single step has only its two ends
