@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 from rules import RuleSet
-from tests.bench.candidates import CANDIDATES, QUIX_PYTHON, Candidate
+from tests.bench.candidates import CANDIDATES, QUIX_PYTHON, chosen
 from tests.bench.chart import chart
 from tests.bench.claims import claim_events, claim_pool
 from tests.bench.parts import measure_catalogue, measure_parts
@@ -36,7 +35,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__.splitlines()[0])
     parser.add_argument("--claims", type=int, default=60_000, help="claims in the topic (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="rounds of every candidate (default: %(default)s)")
-    parser.add_argument("--only", type=_chosen, default=CANDIDATES, metavar="NAME,NAME", help="these candidates alone")
+    parser.add_argument(
+        "--only", type=chosen(CANDIDATES), default=CANDIDATES, metavar="NAME,NAME", help="these candidates alone"
+    )
     parser.add_argument("--output", type=Path, default=OUTPUT, help="folder for results.json and logs")
     parser.add_argument("--chart", type=Path, help="file for the chart (SVG)")
     options = parser.parse_args()
@@ -81,14 +82,6 @@ def main() -> None:
             f" Kafka {told['versions']['kafka']} and load share the {told['machine']['cores']} cores"
         )
         options.chart.write_text(chart(end_to_end, foot))
-
-
-def _chosen(names: str) -> Sequence[Candidate]:
-    by_name = {candidate.name: candidate for candidate in CANDIDATES}
-    try:
-        return [by_name[name] for name in names.split(",")]
-    except KeyError as unknown:
-        raise argparse.ArgumentTypeError(f"no candidate {unknown}; there are: {', '.join(by_name)}") from None
 
 
 if __name__ == "__main__":

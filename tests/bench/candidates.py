@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from argparse import ArgumentTypeError
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def _loop(module: str, *arguments: str, python: str = sys.executable) -> tuple[s
 
 def worker(delivery: str, processes: int = 1) -> Candidate:
     """Our worker; `delivery` is `at_least_once` or `exactly_once`."""
-    name = f"claimscrub-{delivery.replace('_', '-')}"
+    name = f"claimscrub-{delivery.replace('_', '-')}" + (f"-{processes}-workers" if processes > 1 else "")
     command = (sys.executable, "-m", "worker.cli", "worker")
     return Candidate(name, command, {"CLAIMSCRUB_DELIVERY": delivery}, processes)
 
@@ -60,3 +61,16 @@ LATENCY_CANDIDATES = (
     Candidate(TRANSACTIONS, _loop("loop_confluent", "--transactions", "--at-once")),
     worker("exactly_once"),
 )
+
+
+def chosen(candidates: Sequence[Candidate]) -> Callable[[str], list[Candidate]]:
+    """What reads an option that names some of the candidates: `NAME,NAME`."""
+
+    def read(names: str) -> list[Candidate]:
+        by_name = {candidate.name: candidate for candidate in candidates}
+        try:
+            return [by_name[name] for name in names.split(",")]
+        except KeyError as unknown:
+            raise ArgumentTypeError(f"no candidate {unknown}; there are: {', '.join(by_name)}") from None
+
+    return read

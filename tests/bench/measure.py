@@ -1,13 +1,13 @@
 """One candidate's run over the claims that stand in a topic: how fast, at what cost.
 
-Progress is the number of claims whose output stands on the output topics, with the same observer for every candidate:
-while one runs, only the end offsets of its topics are asked for, twenty times a second. As an end offset counts markers of
-transactions and aborted records too, the topics are read once, read_committed, when the run is over. That gives the
-offset of every output, so that each end offset seen becomes an exact number of claims; and it shows that every claim has
-exactly one output, on its own partition. A run is over when the group has committed every claim.
+Progress is the number of claims whose output stands on the output topics, and the observer is the same for all: while
+a candidate runs, only the end offsets of its topics are asked for, twenty times a second. An end offset also counts
+markers of transactions and aborted records, so the topics are read once, read_committed, when the run is over. That
+gives the offset of every output, and so an exact number of claims for each end offset seen; and it shows that every
+claim has just one output, on its own partition. A run is over when the group has committed every claim.
 
-An output counts when the broker has it, even if its transaction is still open: in the steady state between the marks the
-rate is that of the commits, without their steps.
+An output counts when the broker has it, even if its transaction is still open: in the steady state between the marks
+the rate is that of the commits, without their steps.
 """
 
 from __future__ import annotations
