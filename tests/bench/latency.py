@@ -1,6 +1,6 @@
 """How long a decision takes, `make bench-latency`: from produce to a read_committed reader, at several rates.
 
-A claim's time begins when it is due. Beside our worker runs a bare loop that is tuned for latency, in the same guarantee.
+A claim's time begins when it is due. Beside our worker runs a bare loop tuned for latency, with the same guarantee.
 """
 
 from __future__ import annotations

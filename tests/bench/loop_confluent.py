@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
@@ -28,31 +28,34 @@ class _Pace(NamedTuple):
     Attributes:
         records: most records of one fetch.
         at_once: take what there is as soon as there is something, instead of waiting for more.
-        linger_ms: how long the producer waits for more.
         commit_seconds: the time between two commits.
+        producer: what the producer does otherwise than by default.
     """
 
     records: int
     at_once: bool
-    linger_ms: int
     commit_seconds: float
+    producer: Mapping[str, int]
 
 
-_AT_LEAST_ONCE = _Pace(500, at_once=False, linger_ms=5, commit_seconds=1.0)
-_TRANSACTIONS = _Pace(500, at_once=False, linger_ms=5, commit_seconds=0.25)
-_AT_LEAST_ONCE_AT_ONCE = _Pace(500, at_once=True, linger_ms=0, commit_seconds=1.0)
-_TRANSACTIONS_AT_ONCE = _Pace(500, at_once=True, linger_ms=0, commit_seconds=0.0)
+_THROUGHPUT = {"linger.ms": 5}
+# A transaction's first produce is refused while the last one is being completed: for some milliseconds, not the default
+# back-off of a hundred.
+_LATENCY = {"linger.ms": 0, "retry.backoff.ms": 1, "retry.backoff.max.ms": 1}
+_AT_LEAST_ONCE = _Pace(500, at_once=False, commit_seconds=1.0, producer=_THROUGHPUT)
+_TRANSACTIONS = _Pace(500, at_once=False, commit_seconds=0.25, producer=_THROUGHPUT)
+_AT_LEAST_ONCE_AT_ONCE = _Pace(500, at_once=True, commit_seconds=1.0, producer=_LATENCY)
+_TRANSACTIONS_AT_ONCE = _Pace(500, at_once=True, commit_seconds=0.0, producer=_LATENCY)
 
 
 class _Delivery(ABC):
     """A guarantee: what surrounds producing."""
 
-    def __init__(self, settings: Settings, consumer: Any, linger_ms: int, **config: Any) -> None:
+    def __init__(self, settings: Settings, consumer: Any, config: Mapping[str, Any]) -> None:
         self._consumer = consumer
         self.producer = Producer(
             {
                 **confluent_config(settings),
-                "linger.ms": linger_ms,
                 "compression.type": settings.compression,
                 "message.max.bytes": settings.max_message_bytes,
                 "queue.buffering.max.messages": 1_000_000,
@@ -70,13 +73,13 @@ class _Delivery(ABC):
 
 
 class _AtLeastOnce(_Delivery):
-    def __init__(self, settings: Settings, consumer: Any, linger_ms: int) -> None:
+    def __init__(self, settings: Settings, consumer: Any, pace: _Pace) -> None:
         self._failures: list[Any] = []
         super().__init__(
             settings,
             consumer,
-            linger_ms,
-            **{
+            {
+                **pace.producer,
                 "enable.idempotence": True,
                 "delivery.report.only.error": True,
                 "on_delivery": lambda error, _: self._failures.append(error),
@@ -94,8 +97,8 @@ class _AtLeastOnce(_Delivery):
 
 
 class _Transactions(_Delivery):
-    def __init__(self, settings: Settings, consumer: Any, linger_ms: int) -> None:
-        super().__init__(settings, consumer, linger_ms, **{"transactional.id": settings.group_id})
+    def __init__(self, settings: Settings, consumer: Any, pace: _Pace) -> None:
+        super().__init__(settings, consumer, {**pace.producer, "transactional.id": settings.group_id})
         self.producer.init_transactions()
 
     def begin(self) -> None:
@@ -126,10 +129,10 @@ def main() -> None:
     try:
         if options.transactions:
             pace = _TRANSACTIONS_AT_ONCE if options.at_once else _TRANSACTIONS
-            delivery: _Delivery = _Transactions(settings, consumer, pace.linger_ms)
+            delivery: _Delivery = _Transactions(settings, consumer, pace)
         else:
             pace = _AT_LEAST_ONCE_AT_ONCE if options.at_once else _AT_LEAST_ONCE
-            delivery = _AtLeastOnce(settings, consumer, pace.linger_ms)
+            delivery = _AtLeastOnce(settings, consumer, pace)
         _loop(settings, pace, consumer, delivery, stopping)
     finally:
         consumer.close()
