@@ -15,6 +15,8 @@ from tests.bench.report import console
 from tests.bench.stage import stage, submit, topics
 from tests.kafka_broker import Cluster
 
+_STEADY_CLAIMS = 30_000
+
 Events = Callable[[int], Iterable[tuple[bytes, bytes]]]
 """Makes the first so many claim events: key and value."""
 
@@ -35,6 +37,8 @@ def run_rounds(
     Returns:
         Name → the median of each figure, and the figures round by round.
     """
+    if claims < _STEADY_CLAIMS:
+        console.print(f"fewer than {_STEADY_CLAIMS:,} claims reach no steady state: the figures mean little")
     prefix = f"bench-{uuid.uuid4().hex[:8]}"
     found: dict[str, list[Figures]] = {candidate.name: [] for candidate in candidates}
     with ExitStack() as stack:

@@ -1,40 +1,142 @@
-"""The benchmark runs and gives figures; what they are is nobody's business here."""
+"""The benchmarks' arithmetic, and what they tell; what the figures are is nobody's business here."""
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
+from __future__ import annotations
+
+import argparse
+from xml.etree import ElementTree as ET
 
 import pytest
 
-from tests.kafka_broker import Cluster
+from tests.bench.candidates import CANDIDATES, LATENCY_CANDIDATES, chosen
+from tests.bench.chart import chart
+from tests.bench.exchange import Window
+from tests.bench.latency import percentile, told
+from tests.bench.measure import Figures, Progress, count, marked
+from tests.bench.rounds import in_turn, summary
 
-ROOT = Path(__file__).parents[2]
+SVG = "{http://www.w3.org/2000/svg}"
 
 
-@pytest.mark.broker
-def test_a_short_run_gives_figures_of_every_candidate(kafka: Cluster, tmp_path: Path) -> None:
-    """A run with few claims ends well and writes positive figures."""
-    ran = subprocess.run(
-        [sys.executable, "-m", "tests.bench", "--claims", "400", "--rounds", "1", "--output", str(tmp_path)],
-        cwd=ROOT,
-        env={**os.environ, "CLAIMSCRUB_TEST_BOOTSTRAP_SERVERS": kafka.bootstrap_servers},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=180,
-    )
+def test_the_candidates_have_the_names_that_the_results_promise() -> None:
+    """Loops, rivals and our worker in both deliveries are there under their names."""
+    assert [candidate.name for candidate in CANDIDATES] == [
+        "confluent",
+        "confluent-transactions",
+        "aiokafka",
+        "quix",
+        "quix-exactly-once",
+        "faust-stock",
+        "claimscrub-at-least-once",
+        "claimscrub-exactly-once",
+    ]
 
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    results = json.loads((tmp_path / "results.json").read_text())
-    assert set(results["end_to_end"]) == {"confluent", "claimscrub-at-least-once"}
-    for name, figures in results["end_to_end"].items():
-        assert figures["claims_per_second"] > 0, name
-        assert figures["cpu_us_per_claim"] > 0, name
-    assert set(results["parts"]) == {"decode", "evaluate", "handle"}
-    assert all(us > 0 for by_kind in results["parts"].values() for us in by_kind.values())
-    assert len(results["catalogue"]) >= 2
-    assert all(figures["ratio"] > 0 for figures in results["catalogue"].values())
-    assert set(results["x12"]) >= {"pyx12: segments", "segments and loops", "claim events"}
-    assert all(step["claims_per_second"] > 0 and step["ratio"] > 0 for step in results["x12"].values())
+
+def test_some_candidates_are_chosen_by_name() -> None:
+    """Names stand for candidates, in the order given."""
+    picked = chosen(CANDIDATES)("quix,confluent")
+
+    assert [candidate.name for candidate in picked] == ["quix", "confluent"]
+
+
+def test_a_name_that_no_candidate_has_is_refused() -> None:
+    """A wrong name is answered with those that there are."""
+    with pytest.raises(argparse.ArgumentTypeError, match=r"no candidate 'conluent'; there are: confluent,"):
+        chosen(CANDIDATES)("conluent")
+
+
+def test_each_candidate_goes_first_in_turn() -> None:
+    """As many rounds as candidates give each the first place once, and all run in every round."""
+    rounds = [in_turn(CANDIDATES, number) for number in range(1, len(CANDIDATES) + 1)]
+
+    assert [order[0] for order in rounds] == list(CANDIDATES)
+    names = sorted(candidate.name for candidate in CANDIDATES)
+    assert all(sorted(candidate.name for candidate in order) == names for order in rounds)
+
+
+def test_markers_of_transactions_are_not_counted_as_outputs() -> None:
+    """An end offset beyond markers and aborted records counts only the outputs before it."""
+    offsets = {("cleared", 0): [0, 1, 3, 4], ("flagged", 0): [0]}  # at 2, 5 and 1 there is something else
+
+    assert count({("cleared", 0): 3, ("flagged", 0): 0, ("deadletter", 0): 0}, offsets) == 2
+    assert count({("cleared", 0): 6, ("flagged", 0): 2, ("deadletter", 0): 1}, offsets) == 5
+
+
+def test_what_is_measured_begins_and_ends_when_a_step_of_outputs_is_complete() -> None:
+    """The marks are the first moments with that many outputs, not something between two moments."""
+    progress = [Progress(done, wall, 0.0) for wall, done in enumerate([0, 0, 20, 40, 60, 80, 100, 100])]
+
+    assert [mark.done for mark in marked(progress)] == [20, 100]
+
+
+def test_a_run_of_a_single_step_has_its_two_ends_for_marks() -> None:
+    """Where all outputs come at once, the time before them counts."""
+    progress = [Progress(done, wall, 0.0) for wall, done in enumerate([0, 0, 100])]
+
+    assert [mark.wall for mark in marked(progress)] == [1, 2]
+
+
+def test_the_summary_has_the_medians_and_the_rounds() -> None:
+    """Each figure is the median of its own rounds."""
+    told = summary([Figures(100.0, 9.0, 80.0), Figures(300.0, 7.0, 90.0), Figures(200.0, 8.0, 70.0)])
+
+    assert {name: told[name] for name in Figures._fields} == {
+        "claims_per_second": 200.0,
+        "cpu_us_per_claim": 8.0,
+        "peak_memory_mb": 80.0,
+    }
+    assert [each["claims_per_second"] for each in told["rounds"]] == [100.0, 300.0, 200.0]
+
+
+@pytest.mark.parametrize(("share", "value"), [(0.5, 50), (0.99, 99), (0.999, 100), (0.0, 1), (1.0, 100)])
+def test_a_percentile_is_the_smallest_value_that_so_many_do_not_exceed(share: float, value: int) -> None:
+    """It is one of the values, found by rank."""
+    assert percentile(range(1, 101), share) == value
+
+
+def test_latency_is_told_over_all_rounds_together() -> None:
+    """Where the rate was reached there are percentiles in milliseconds, of all rounds and of each."""
+    rounds = [Window(1.0, 100, [0.010] * 100, [0.0001] * 100), Window(1.0, 99, [0.030] * 100, [0.0001] * 100)]
+
+    figures = told(100, rounds)
+
+    assert figures["reached"] is True
+    assert figures["decided_per_second"] == 99.0
+    assert (figures["p50_ms"], figures["p99_ms"], figures["p99.9_ms"]) == (10.0, 30.0, 30.0)
+    assert [each["p99_ms"] for each in figures["rounds"]] == [10.0, 30.0]
+    assert figures["sender_late_p99_ms"] == 0.1
+
+
+def test_no_latency_is_told_of_a_rate_that_was_not_reached() -> None:
+    """Where decisions fell behind in one round, the rate that was reached stands alone."""
+    reached, behind = Window(1.0, 100, [0.010] * 100, [0.0] * 100), Window(1.0, 60, [0.9] * 60, [0.0] * 100)
+
+    figures = told(100, [reached, behind])
+
+    assert figures == {"rate": 100, "reached": False, "decided_per_second": 60.0, "sender_late_p99_ms": 0.0}
+
+
+def test_latency_is_measured_beside_a_bare_loop_of_the_same_guarantee() -> None:
+    """Our worker stands right after the loop it is compared with."""
+    assert [candidate.name for candidate in LATENCY_CANDIDATES] == [
+        "confluent",
+        "claimscrub-at-least-once",
+        "confluent-transactions",
+        "claimscrub-exactly-once",
+    ]
+
+
+def test_the_chart_is_an_image_that_shows_every_candidate() -> None:
+    """It is well-formed, with a name, figures and a bar in proportion for each, and the line below."""
+    figures = {
+        candidate.name: {"claims_per_second": 1000.0 * number, "cpu_us_per_claim": 150.4}
+        for number, candidate in enumerate(CANDIDATES, 1)
+    }
+
+    svg = ET.fromstring(chart(figures, "2 cores & a <note>"))
+
+    texts = [text.text for text in svg.iter(f"{SVG}text")]
+    assert {candidate.name for candidate in CANDIDATES} <= set(texts)
+    assert "8,000 claims/s, 150 µs CPU" in texts
+    assert texts[-1] == "2 cores & a <note>"
+    widths = [float(bar.attrib["width"]) for bar in svg.iter(f"{SVG}rect")]
+    assert widths[-1] == pytest.approx(len(CANDIDATES) * widths[0], rel=0.01)
