@@ -17,6 +17,7 @@ from tests.bench.claims import claim_events, claim_pool
 from tests.bench.parts import measure_catalogue, measure_parts
 from tests.bench.report import (
     OUTPUT,
+    SHARED_CORES,
     about,
     console,
     print_about,
@@ -61,6 +62,7 @@ def main() -> None:
     catalogue = measure_catalogue(ruleset)
     x12 = measure_x12()
     print_end_to_end(end_to_end, options.claims)
+    console.print(SHARED_CORES)
     print_parts(parts)
     print_catalogue(catalogue)
     print_x12(x12)

@@ -39,6 +39,9 @@ def run_rounds(
     """
     if claims < _STEADY_CLAIMS:
         console.print(f"fewer than {_STEADY_CLAIMS:,} claims reach no steady state: the figures mean little")
+    for candidate in candidates:
+        if candidate.one_in > 1:
+            console.print(f"{candidate.name} is slow, and gets only the first {claims // candidate.one_in:,} claims")
     prefix = f"bench-{uuid.uuid4().hex[:8]}"
     found: dict[str, list[Figures]] = {candidate.name: [] for candidate in candidates}
     with ExitStack() as stack:
