@@ -9,8 +9,7 @@ CHAOS_SECONDS ?= 60
 CHAOS_SEED ?= 63685
 CHAOS_DELIVERY ?= exactly_once
 
-.PHONY: demo test check format bench chaos docs schema samples golden lock compose clean help
-.PHONY: demo test check format bench bench-latency bench-scale bench-memory docs schema samples golden lock compose clean help
+.PHONY: demo test check format bench bench-latency bench-scale bench-memory chaos docs schema samples golden lock compose clean help
 
 help:  ## What there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
