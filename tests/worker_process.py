@@ -107,18 +107,19 @@ class Pipeline:
         """Wait until there are as many outputs as events were sent."""
         eventually(lambda: self.count() >= self.sent, seconds)
 
-    def worker(self, **extra: str) -> Worker:
-        return Worker(self, extra)
+    def worker(self, *options: str, **extra: str) -> Worker:
+        """`claimscrub worker` with options, in the pipeline's environment and `extra`."""
+        return Worker(self, options, extra)
 
 
 class Worker:
     """A running worker; leaving the context stops it."""
 
-    def __init__(self, pipeline: Pipeline, extra: dict[str, str]) -> None:
+    def __init__(self, pipeline: Pipeline, options: tuple[str, ...], extra: dict[str, str]) -> None:
         self._log_path = pipeline.folder / f"worker-{time.monotonic_ns()}.log"
         with self._log_path.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "worker.cli", "worker"],
+                [sys.executable, "-m", "worker.cli", "worker", *options],
                 env={**pipeline.environment, **extra}, cwd=pipeline.folder, stdout=log, stderr=log,
             )  # fmt: skip
 
@@ -126,10 +127,13 @@ class Worker:
     def log(self) -> str:
         return self._log_path.read_text()
 
+    def lines(self) -> list[dict[str, Any]]:
+        """The log lines so far."""
+        return [json.loads(line) for line in self.log.splitlines() if line.startswith("{") and line.endswith("}")]
+
     def events(self, event: str) -> list[dict[str, Any]]:
         """The log lines of one kind."""
-        lines = [json.loads(line) for line in self.log.splitlines() if line.startswith("{")]
-        return [line for line in lines if line["event"] == event]
+        return [line for line in self.lines() if line["event"] == event]
 
     def wait_until_ready(self, seconds: float = 40.0) -> None:
         eventually(lambda: self.events("ready") or self.process.poll() is not None, seconds)

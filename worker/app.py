@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from aiokafka.errors import KafkaError
 
 from rules import RuleSet
 from worker import agents
+from worker.data_directory import Sign, data_directory
 from worker.kafka import KafkaProblemError, ssl_context
 from worker.publisher import Publisher
 from worker.settings import Settings
@@ -35,6 +35,7 @@ def build_app(settings: Settings, ruleset: RuleSet, folder: Path) -> Any:
         settings.group_id,
         broker=[f"kafka://{server}" for server in settings.bootstrap_servers.split(",")],
         broker_credentials=_credentials(settings),
+        consumer_group_instance_id=settings.instance_id or None,
         datadir=str(folder),
         web_enabled=False,
         # Topics are made by `claimscrub topics create`, never as a side effect of a worker.
@@ -61,22 +62,26 @@ def build_app(settings: Settings, ruleset: RuleSet, folder: Path) -> Any:
     scrubber = agents.Scrubber(settings, ruleset)
     background: list[asyncio.Task[None]] = []
     splitters: list[Splitter] = []
+    alive, ready = Sign(folder / "alive"), Sign(folder / "ready")
+    ready.hide()  # an earlier worker may have been killed
 
     @app.agent(app.topic(settings.submitted_topic), name="scrub")  # type: ignore[untyped-decorator]
     async def scrub(stream: Any) -> None:
         if not background:
             await publisher.start()
-            background.append(asyncio.create_task(scrubber.summarize((folder / "alive").touch)))
+            background.append(asyncio.create_task(scrubber.summarize(alive.show)))
             if settings.x12_topic:
                 splitters.append(_start_splitter(app, settings, folder))
         await agents.agent(stream, app, scrubber, publisher)
 
     @app.on_partitions_assigned.connect  # type: ignore[untyped-decorator]
     async def assigned(_: Any, partitions: Any, **__: Any) -> None:
+        ready.show()
         log.info("ready", partitions=len(partitions), group_id=settings.group_id)
 
     @app.on_before_shutdown.connect  # type: ignore[untyped-decorator]
     async def stop(*_: Any, **__: Any) -> None:
+        ready.hide()
         for task in background:
             task.cancel()
         scrubber.log_summary()
@@ -105,10 +110,9 @@ def run_worker(settings: Settings, ruleset: RuleSet) -> None:
     Raises:
         KafkaProblemError: the brokers refused, or did not answer, what was to be published.
         DeadLetterFloodError: too many events in a row were not claims.
+        SettingsError: the data directory can't be written to.
     """
-    with tempfile.TemporaryDirectory(prefix="claimscrub-") as temporary:
-        folder = settings.data_directory or Path(temporary)
-        folder.mkdir(parents=True, exist_ok=True)
+    with data_directory(settings) as folder:
         app = build_app(settings, ruleset, folder)
         worker = faust.Worker(app, quiet=True, redirect_stdouts=False, override_logging=False)
         worker.spinner = None  # it writes to standard output even where that is no terminal

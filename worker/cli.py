@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -46,16 +48,30 @@ def main() -> None:
 
 
 @main.command()
-def worker() -> None:
-    """Consume claim events and publish decisions, until SIGTERM."""
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Run N of them as processes of their own, and restart those that end; SIGHUP restarts one after another.",
+)
+@click.option("--supervised", is_flag=True, hidden=True, help="Stop at the end of standard input.")
+def worker(workers: int | None, supervised: bool) -> None:
+    """Consume claim events and publish decisions, until SIGTERM.
+
+    Exit code: 0 stopped in good order, 3 settings, brokers or topics are not as they must be, 4 too many dead letters
+    in a row.
+    """
     # Faust is imported only here: it is slow to import, and the other commands have no use for it.
     import structlog
 
     from worker.kafka import wait_for_topics
     from worker.log import configure_logging
+    from worker.supervisor import stop_with_supervisor, supervise
 
-    with clear_errors():
+    with clear_errors(), _ended_by_signals():
         settings = load_settings()
+        if supervised:
+            stop_with_supervisor(settings)
         configure_logging(settings)
         log = structlog.get_logger("claimscrub.worker")
         ruleset = load_rulebook(settings)
@@ -68,10 +84,27 @@ def worker() -> None:
         )
         partitions = wait_for_topics(settings, lambda reason: log.warning("waiting", reason=reason))
         log.info("starting", bootstrap_servers=settings.bootstrap_servers, partitions=partitions)
+        if workers is not None:
+            sys.exit(supervise(settings, workers, partitions))
         from worker.app import run_worker
 
         run_worker(settings, ruleset)
         log.info("stopped")
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Until the worker or its supervisor takes the signals over, there is nothing to finish."""
+
+    def end(_: int, __: Any) -> None:
+        sys.exit(CLEARED)
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @main.command()
