@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from aiokafka.errors import KafkaError
 from rules import RuleSet
 from worker import agents
 from worker.data_directory import Sign, data_directory
-from worker.kafka import KafkaProblemError, ssl_context
+from worker.kafka import KafkaProblemError, refusal_of, ssl_context
 from worker.publisher import Publisher
 from worker.settings import Settings
 from worker.splitter import Splitter
@@ -58,6 +59,7 @@ def build_app(settings: Settings, ruleset: RuleSet, folder: Path) -> Any:
     )
     app.transport = batch_transport(app, settings)
     app.failure = None
+    app.refused = partial(_stop_from_thread, app)
     publisher = Publisher(settings)
     scrubber = agents.Scrubber(settings, ruleset)
     background: list[asyncio.Task[None]] = []
@@ -92,14 +94,13 @@ def build_app(settings: Settings, ruleset: RuleSet, folder: Path) -> Any:
     return app
 
 
+def _stop_from_thread(app: Any, error: Exception) -> None:
+    with suppress(RuntimeError):  # the loop is closed: the worker has ended already
+        asyncio.run_coroutine_threadsafe(agents.stop_worker(app, None, error), app.loop)
+
+
 def _start_splitter(app: Any, settings: Settings, folder: Path) -> Splitter:
-    loop = asyncio.get_running_loop()
-
-    def failed(error: Exception) -> None:
-        with suppress(RuntimeError):  # the loop is closed: the worker has ended already
-            asyncio.run_coroutine_threadsafe(agents.stop_worker(app, None, error), loop)
-
-    splitter = Splitter(settings, folder, lambda: bool(app.should_stop), failed)
+    splitter = Splitter(settings, folder, lambda: bool(app.should_stop), app.refused)
     splitter.start()
     return splitter
 
@@ -120,8 +121,8 @@ def run_worker(settings: Settings, ruleset: RuleSet) -> None:
             worker.execute_from_commandline()
         except SystemExit as end:
             if isinstance(app.failure, KafkaError):
-                problem = f"publishing failed, nothing is lost: {type(app.failure).__name__}: {app.failure}"
-                raise KafkaProblemError(problem) from None
+                said = f"Kafka failed, nothing is lost: {type(app.failure).__name__}: {app.failure}"
+                raise KafkaProblemError(refusal_of(app.failure, settings) or said) from None
             if app.failure is not None:
                 raise app.failure from None
             if end.code:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, cast
+from threading import Thread
+from typing import Any, Literal, TypeVar, cast
 
 import click
 from pydantic import SecretStr
@@ -36,6 +38,8 @@ from worker.rules_cli import rules_group
 from worker.settings import PREFIX, Settings, load_settings
 from worker.terminal import CLEARED, DAY, FLAGGED, UNREADABLE, clear_errors, console, say, today
 from worker.x12.envelope import LAST_CONTROL_NUMBER, Written
+
+_Result = TypeVar("_Result")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -82,7 +86,8 @@ def worker(workers: int | None, supervised: bool) -> None:
             rule_set_version=ruleset.version,
             rule_set_digest=ruleset.digest,
         )
-        partitions = wait_for_topics(settings, lambda reason: log.warning("waiting", reason=reason))
+        waiting = partial(wait_for_topics, settings, lambda reason: log.warning("waiting", reason=reason))
+        partitions = _interruptibly(waiting)
         log.info("starting", bootstrap_servers=settings.bootstrap_servers, partitions=partitions)
         if workers is not None:
             sys.exit(supervise(settings, workers, partitions))
@@ -90,6 +95,20 @@ def worker(workers: int | None, supervised: bool) -> None:
 
         run_worker(settings, ruleset)
         log.info("stopped")
+
+
+def _interruptibly(call: Callable[[], _Result]) -> _Result:
+    """Call in a thread, so that a signal is acted upon at once and not only when librdkafka has waited enough."""
+    future: Future[_Result] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(call())
+        except BaseException as error:  # noqa: BLE001  (raised again where it is waited for)
+            future.set_exception(error)
+
+    Thread(target=run, daemon=True).start()
+    return future.result()
 
 
 @contextmanager
@@ -310,13 +329,29 @@ def topics() -> None:
 
 
 @topics.command("create")
-def topics_create() -> None:
-    """Make the topics that are missing; those that exist stay as they are."""
-    from worker.kafka import create_topics
+@click.option(
+    "--add-partitions", is_flag=True, help="Bring the topics that have fewer partitions up to the largest number."
+)
+def topics_create(add_partitions: bool) -> None:
+    """Make the topics that are missing; those that exist stay as they are.
+
+    Stop senders and workers before adding partitions: a key's later claims may then go to another partition.
+    """
+    from worker import kafka
 
     with clear_errors():
-        for name, made in create_topics(load_settings()).items():
-            click.echo(f"{name}: {'created' if made else 'exists'}")
+        values = load_settings()
+        grown = kafka.add_partitions(values) if add_partitions else {}
+        for name, made in kafka.create_topics(values).items():
+            before, after = grown.get(name, (0, 0))
+            click.echo(
+                f"{name}: {'created' if made else f'{after} partitions instead of {before}' if after else 'exists'}"
+            )
+        if values.submitted_topic in grown:
+            say(
+                f"claimscrub: {values.submitted_topic} has more partitions now: a key's later claims may go to another"
+                " one than its earlier claims, and be decided before them"
+            )
 
 
 main.add_command(rules_group)

@@ -70,7 +70,7 @@ class Lines:
 
 
 def configure_logging(settings: Settings) -> None:
-    """Send our logs and the libraries' to stderr, in one format; each line says which worker speaks, if it has a name."""
+    """Send our logs and the libraries' to stderr, in one format; each line names the worker, if it has a name."""
     lines = Lines(sys.stderr)
     as_json = settings.log_format == "json" or (settings.log_format == "auto" and not sys.stderr.isatty())
     shared: list[Any] = [

@@ -210,6 +210,7 @@ class Splitter:
                 **confluent_config(settings),
                 "error_cb": self._complain,
                 "group.id": self._group_id,
+                **({"group.instance.id": settings.instance_id} if settings.instance_id else {}),
                 "enable.auto.commit": False,
                 "auto.offset.reset": "earliest",
                 "isolation.level": "read_committed",

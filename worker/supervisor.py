@@ -180,9 +180,7 @@ class _Worker:
 class _Supervisor:
     def __init__(self, settings: Settings, workers: int, folder: Path) -> None:
         self._workers = [_Worker(settings, number, folder) for number in range(1, workers + 1)]
-        self._ready_seconds = (
-            settings.startup_timeout_seconds + settings.session_timeout_seconds + _REBALANCE_SECONDS
-        )
+        self._ready_seconds = settings.startup_timeout_seconds + settings.session_timeout_seconds + _REBALANCE_SECONDS
         self._alive = Sign(folder / "alive")
         self._told_to_stop = asyncio.Event()
         self._told_to_restart = asyncio.Event()

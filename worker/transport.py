@@ -19,9 +19,11 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
+from aiokafka.errors import KafkaError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
+from worker.membership import watch_membership
 from worker.settings import Settings
 
 
@@ -49,6 +51,23 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         # A record of X12 becomes claim events in one transaction: those of an aborted one must not be decided.
         consumer._isolation_level = "read_committed"  # noqa: SLF001
         return consumer
+
+    async def on_start(self) -> None:
+        await super().on_start()
+        watch_membership(self._consumer, self.app.refused)
+
+    async def crash(self, exc: BaseException) -> None:
+        # Faust would end, but not say why.
+        if isinstance(exc, KafkaError):
+            self.app.refused(exc)
+        await super().crash(exc)
+
+    async def _fetch_records(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return await super()._fetch_records(*args, **kwargs)
+        except KafkaError as error:
+            self.app.refused(error)
+            raise
 
 
 class BatchConsumer(driver.Consumer):

@@ -63,7 +63,7 @@ def test_a_log_that_can_t_be_written_stops_nothing() -> None:
     code += "print('done')\n"
     closed, unread = os.pipe(), os.pipe()
     os.close(closed[0])
-    with open("/dev/full", "wb") as full:
+    with Path("/dev/full").open("wb") as full:
         for target in (full.fileno(), closed[1], unread[1]):
             ended = subprocess.run(
                 [sys.executable, "-c", code],
@@ -79,7 +79,7 @@ def test_a_log_that_can_t_be_written_stops_nothing() -> None:
 def test_dropped_lines_are_counted() -> None:
     """When a pipe is emptied again, the log says how many lines are missing, and each line that is there is whole."""
     reading, writing = os.pipe()
-    with open(writing, "w", encoding="utf-8") as stream:
+    with os.fdopen(writing, "w", encoding="utf-8") as stream:
         lines = Lines(stream)
         line = "x" * 1_000 + "\n"
         for _ in range(200):
