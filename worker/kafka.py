@@ -271,10 +271,7 @@ def _refusal_of_one(error: BaseException, settings: Settings) -> str | None:
             where = f"{settings.bootstrap_servers} ({settings.security_protocol})"
             sentence = f"Kafka at {where} refuses the user; check {PREFIX}SASL_… and {PREFIX}SSL_…"
         case FencedInstanceError():
-            sentence = (
-                f"another worker has the name {settings.instance_id} in the group {settings.group_id} and has taken"
-                f" this one's place; give each worker a {PREFIX}INSTANCE_ID of its own"
-            )
+            sentence = name_taken(settings)
     return sentence
 
 
@@ -286,6 +283,14 @@ class FencedInstanceError(errors.BrokerResponseError):  # type: ignore[misc]
 
 
 errors.kafka_errors.setdefault(FencedInstanceError.errno, FencedInstanceError)
+
+
+def name_taken(settings: Settings) -> str:
+    """Why a static member is out, and what mends it."""
+    return (
+        f"another worker has the name {settings.instance_id} in the group {settings.group_id} and has taken this one's"
+        f" place; give each worker a {PREFIX}INSTANCE_ID of its own"
+    )
 
 
 def denied(settings: Settings, operation: str, kind: str, name: str, *, prefix: bool = False) -> str:

@@ -57,9 +57,11 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         watch_membership(self._consumer, self.app.refused)
 
     async def crash(self, exc: BaseException) -> None:
-        # Faust would end, but not say why.
         if isinstance(exc, KafkaError):
             self.app.refused(exc)
+            if self._thread_running is None:  # it has started
+                # The worker stops, and has a last question to this thread: ended now, it would never answer.
+                return
         await super().crash(exc)
 
     async def _fetch_records(self, *args: Any, **kwargs: Any) -> Any:
