@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
 from confluent_kafka import Message, Producer
 
@@ -68,10 +68,14 @@ class Pipeline:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("CLAIMSCRUB_")}
         return {**inherited, **own, "PYTHONPATH": str(ROOT)}
 
+    def command(self, *arguments: str) -> list[str]:
+        """The `claimscrub` command that is tested."""
+        return [sys.executable, "-m", "worker.cli", *arguments]
+
     def run(self, *arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
         """A `claimscrub` command to its end."""
         return subprocess.run(
-            [sys.executable, "-m", "worker.cli", *arguments],
+            self.command(*arguments),
             env=self.environment, cwd=self.folder, timeout=timeout, capture_output=True, text=True, check=False,
         )  # fmt: skip
 
@@ -107,20 +111,22 @@ class Pipeline:
         """Wait until there are as many outputs as events were sent."""
         eventually(lambda: self.count() >= self.sent, seconds)
 
-    def worker(self, *options: str, **extra: str) -> Worker:
-        """`claimscrub worker` with options, in the pipeline's environment and `extra`."""
-        return Worker(self, options, extra)
+    def worker(self, *options: str, log: IO[bytes] | None = None, **extra: str) -> Worker:
+        """`claimscrub worker` with options, in the pipeline's environment and `extra`; its log goes to a file or `log`."""
+        return Worker(self, options, log, extra)
 
 
 class Worker:
     """A running worker; leaving the context stops it."""
 
-    def __init__(self, pipeline: Pipeline, options: tuple[str, ...], extra: dict[str, str]) -> None:
+    def __init__(
+        self, pipeline: Pipeline, options: tuple[str, ...], log: IO[bytes] | None, extra: dict[str, str]
+    ) -> None:
         self._log_path = pipeline.folder / f"worker-{time.monotonic_ns()}.log"
-        with self._log_path.open("wb") as log:
+        with self._log_path.open("wb") as file:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "worker.cli", "worker", *options],
-                env={**pipeline.environment, **extra}, cwd=pipeline.folder, stdout=log, stderr=log,
+                pipeline.command("worker", *options),
+                env={**pipeline.environment, **extra}, cwd=pipeline.folder, stdout=log or file, stderr=log or file,
             )  # fmt: skip
 
     @property

@@ -26,6 +26,9 @@ from faust.types import TP, ConsumerMessage
 from worker.membership import watch_membership
 from worker.settings import Settings
 
+_COMMIT_SECONDS = 5.0
+"""For the last commit of a worker that stops."""
+
 
 class Batch:
     """What one fetch returned.
@@ -134,7 +137,8 @@ class BatchConsumer(driver.Consumer):
                 self.log.warning("batches were not acknowledged in time; their claims will be decided again")
                 break
             await self._sleep_until_woken(remaining)
-        await self.commit_and_end_transactions()
+        # After a crash the consumer's thread ends at once, and may never answer.
+        await asyncio.wait({asyncio.ensure_future(self.commit_and_end_transactions())}, timeout=_COMMIT_SECONDS)
 
     def _has_begun(self) -> bool:
         messages = (message for queue in self._in_flight.values() for message, _ in queue)
