@@ -8,7 +8,7 @@ import sys
 from collections.abc import MutableMapping
 from functools import partial
 from os import write
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 import structlog
 
@@ -88,7 +88,7 @@ def configure_logging(settings: Settings) -> None:
     structlog.configure(
         processors=[*shared, *last],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(file=lines),
+        logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", lines)),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(lines)

@@ -26,7 +26,7 @@ from worker.terminal import CLEARED, FAILED, FLOOD
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 30.0
 _GOOD_RUN_SECONDS = 60.0
 """Who ran this long is restarted as after a first failure."""
-_GRACE_SECONDS = 5.0
+GRACE_SECONDS = 5.0
 """For a stopping worker, beyond what it waits for its last batches."""
 _REBALANCE_SECONDS = 60.0
 _LOOK_SECONDS = 0.1
@@ -71,7 +71,7 @@ def stop_with_supervisor(settings: Settings) -> None:
 
 
 def _patience(settings: Settings) -> float:
-    return settings.stop_timeout_seconds + _GRACE_SECONDS
+    return settings.stop_timeout_seconds + GRACE_SECONDS
 
 
 class _Worker:
@@ -86,7 +86,7 @@ class _Worker:
         self._log = log.bind(worker=number, instance_id=self.instance_id)
         self._process: asyncio.subprocess.Process | None = None
         self._no_pause = asyncio.Event()
-        self._stopping = False
+        self._stopping = asyncio.Event()
         self.exit_code = CLEARED
         """Of its last end, if that was ordered."""
 
@@ -97,18 +97,19 @@ class _Worker:
             DeadLetterFloodError: it met a run of dead letters, and so would the next one.
         """
         pause = _FIRST_PAUSE_SECONDS
-        while not self._stopping:
+        while not self._stopping.is_set():
             self._no_pause.clear()
             began = time.monotonic()
             code = await self._run()
             ran = time.monotonic() - began
-            self._log.log(20 if code == CLEARED else 30, "worker ended", exit_code=code, seconds=round(ran, 1))
+            tell = self._log.info if code == CLEARED else self._log.warning
+            tell("worker ended", exit_code=code, seconds=round(ran, 1))
             if code == FLOOD:
                 said = f"worker {self.number} met a run of dead letters, and all workers are stopped."
                 raise DeadLetterFloodError(
                     f"{said} Repair the sender, or raise {PREFIX}DEADLETTER_RUN to let them pass"
                 )
-            if self._stopping:
+            if self._stopping.is_set():
                 self.exit_code = code
                 return
             if ran >= _GOOD_RUN_SECONDS:
@@ -134,13 +135,13 @@ class _Worker:
             start_new_session=True,  # a terminal's Ctrl-C is for the supervisor, which passes it on
         )
         self._log.info("worker started", pid=self._process.pid)
-        if self._stopping:
+        if self._stopping.is_set():
             self._signal(signal.SIGTERM)
         return await self._process.wait()
 
     async def stop(self) -> None:
         """Stop it for good; kill it if it does not end."""
-        self._stopping = True
+        self._stopping.set()
         await self._end()
 
     async def restart(self) -> None:

@@ -4,7 +4,6 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -47,10 +46,8 @@ def test_a_waiting_worker_can_be_stopped(tmp_path: Path, number: int, options: t
     """A stop while no broker answers ends the worker at once and in good order."""
     with Pipeline(Cluster("127.0.0.1:1"), "x-", tmp_path).worker(*options) as worker:
         eventually(lambda: worker.events("waiting"))
-        began = time.monotonic()
         worker.process.send_signal(number)
-        assert worker.wait() == 0
-        assert time.monotonic() - began < 3  # a call to a broker that does not answer takes five
+        assert worker.wait(4) == 0  # a call to a broker that does not answer takes five seconds
 
     assert "Traceback" not in worker.log
 
@@ -118,9 +115,9 @@ def test_a_data_directory_on_a_full_disk_is_named(pipeline: Pipeline, tmp_path: 
 
 def test_partitions_are_brought_up_to_the_largest_number(kafka: Cluster, topic_prefix: str, tmp_path: Path) -> None:
     """The refusal of unequal counts names a command, and after that the worker starts."""
-    pipeline = Pipeline(kafka, topic_prefix, tmp_path)
+    pipeline = Pipeline(kafka, topic_prefix, tmp_path, extra={"CLAIMSCRUB_X12_TOPIC": ""})
     topics = pipeline.topics
-    kafka.create_topics({topics["submitted"]: 2, topics["cleared"]: 3, topics["flagged"]: 2, pipeline.x12_topic: 1})
+    kafka.create_topics({topics["submitted"]: 2, topics["cleared"]: 3, topics["flagged"]: 2})
     assert pipeline.run("topics", "create").returncode == 0
     refused = pipeline.run("worker")
     assert refused.returncode == 3
@@ -134,12 +131,11 @@ def test_partitions_are_brought_up_to_the_largest_number(kafka: Cluster, topic_p
         f"{topics['cleared']}: exists",
         f"{topics['flagged']}: 3 partitions instead of 2",
         f"{topics['deadletter']}: exists",
-        f"{pipeline.x12_topic}: exists",
     ]
     assert f"claimscrub: {topics['submitted']} has more partitions now" in grown.stderr
     with pipeline.worker() as worker:
         worker.wait_until_ready()
     assert worker.events("ready")[-1]["partitions"] == 3
     again = pipeline.run("topics", "create", "--add-partitions")
-    assert again.stdout.count("exists") == 5
+    assert again.stdout.count("exists") == 4
     assert again.stderr == ""
