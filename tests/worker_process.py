@@ -112,7 +112,7 @@ class Pipeline:
         eventually(lambda: self.count() >= self.sent, seconds)
 
     def worker(self, *options: str, log: IO[bytes] | None = None, **extra: str) -> Worker:
-        """`claimscrub worker` with options, in the pipeline's environment and `extra`, its log in a file or in `log`."""
+        """`claimscrub worker` in the pipeline's environment and `extra`; its log goes to `log`, or to a file."""
         return Worker(self, options, log, extra)
 
 

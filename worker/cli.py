@@ -342,11 +342,9 @@ def topics_create(add_partitions: bool) -> None:
     with clear_errors():
         values = load_settings()
         grown = kafka.add_partitions(values) if add_partitions else {}
+        done = {name: f"{after} partitions instead of {before}" for name, (before, after) in grown.items()}
         for name, made in kafka.create_topics(values).items():
-            before, after = grown.get(name, (0, 0))
-            click.echo(
-                f"{name}: {'created' if made else f'{after} partitions instead of {before}' if after else 'exists'}"
-            )
+            click.echo(f"{name}: {'created' if made else done.get(name, 'exists')}")
         if values.submitted_topic in grown:
             say(
                 f"claimscrub: {values.submitted_topic} has more partitions now: a key's later claims may go to another"

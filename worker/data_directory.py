@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,19 +22,23 @@ def data_directory(settings: Settings) -> Iterator[Path]:
     Raises:
         SettingsError: it can't be made, or not written to.
     """
-    if settings.data_directory is None:
-        with tempfile.TemporaryDirectory(prefix="claimscrub-") as temporary:
-            yield Path(temporary)
-        return
-    folder = settings.data_directory
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        if settings.data_directory is None:
+            folder = Path(tempfile.mkdtemp(prefix="claimscrub-"))
+        else:
+            folder = settings.data_directory
+            folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(b"tried")
     except OSError as error:
-        said = f"{PREFIX}DATA_DIRECTORY: {folder}: {error.strerror}; it must be a folder that can be written to"
+        where = settings.data_directory or "no temporary folder"
+        said = f"{PREFIX}DATA_DIRECTORY: {where}: {error.strerror}; it must be a folder that can be written to"
         raise SettingsError(said) from None
-    yield folder
+    try:
+        yield folder
+    finally:
+        if settings.data_directory is None:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 class Sign:

@@ -276,12 +276,13 @@ def _refusal_of_one(error: BaseException, settings: Settings) -> str | None:
 
 
 class FencedInstanceError(errors.BrokerResponseError):  # type: ignore[misc]
-    """Another member of the group has come with the same group.instance.id; aiokafka does not know the error."""
+    """Another member of the group has come with the same group.instance.id."""
 
     errno = 82
     message = "FENCED_INSTANCE_ID"
 
 
+# aiokafka 0.14 does not know this code, and would only say that the error is unknown.
 errors.kafka_errors.setdefault(FencedInstanceError.errno, FencedInstanceError)
 
 

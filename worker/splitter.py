@@ -445,6 +445,10 @@ class Splitter:
             KafkaError.MSG_SIZE_TOO_LARGE: (
                 f"raise max.message.bytes of {settings.deadletter_topic} and {settings.submitted_topic}"
             ),
+            KafkaError.TOPIC_AUTHORIZATION_FAILED: (
+                f"the user needs the permission Read on topic {settings.x12_topic}, and Write on"
+                f" {settings.submitted_topic} and {settings.deadletter_topic}"
+            ),
             KafkaError.GROUP_AUTHORIZATION_FAILED: denied(settings, "Read", "group", self._group_id),
             KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED: denied(
                 settings, "Write", "transactional-id", settings.group_id, prefix=True

@@ -138,7 +138,10 @@ class BatchConsumer(driver.Consumer):
                 break
             await self._sleep_until_woken(remaining)
         # After a crash the consumer's thread ends at once, and may never answer.
-        await asyncio.wait({asyncio.ensure_future(self.commit_and_end_transactions())}, timeout=_COMMIT_SECONDS)
+        committing = asyncio.ensure_future(self.commit_and_end_transactions())
+        done, _ = await asyncio.wait({committing}, timeout=_COMMIT_SECONDS)
+        if done:
+            committing.result()
 
     def _has_begun(self) -> bool:
         messages = (message for queue in self._in_flight.values() for message, _ in queue)

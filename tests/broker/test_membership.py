@@ -81,15 +81,15 @@ def test_the_first_worker_can_restart_too(pipeline: Pipeline) -> None:
 def test_who_loses_its_name_ends_and_says_so(pipeline: Pipeline) -> None:
     """Of two workers with one name the older ends with a sentence; the newer goes on alone."""
     pipeline.extra |= {"CLAIMSCRUB_SESSION_TIMEOUT_SECONDS": "6", "CLAIMSCRUB_X12_TOPIC": ""}
-    older = pipeline.worker(CLAIMSCRUB_INSTANCE_ID="same")
-    older.wait_until_ready()
-    with pipeline.worker(CLAIMSCRUB_INSTANCE_ID="same") as newer:
-        newer.wait_until_ready()
-        assert older.wait(30) == 3
-        pipeline.send([(None, claim_event(number)) for number in range(100)])
-        pipeline.wait_for_all()
+    with pipeline.worker(CLAIMSCRUB_INSTANCE_ID="same") as older:
+        older.wait_until_ready()
+        with pipeline.worker(CLAIMSCRUB_INSTANCE_ID="same") as newer:
+            newer.wait_until_ready()
+            assert older.wait(30) == 3
+            pipeline.send([(None, claim_event(number)) for number in range(100)])
+            pipeline.wait_for_all()
 
-        assert len(newer.events("ready")) == 1
+            assert len(newer.events("ready")) == 1
     last = older.log.strip().splitlines()[-1]
     assert last.startswith("claimscrub: another worker has the name same")
     assert "CLAIMSCRUB_INSTANCE_ID" in last

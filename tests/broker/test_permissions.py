@@ -106,12 +106,11 @@ def test_a_permission_that_is_taken_back_ends_the_worker(
     """A worker that may no longer do its work ends with the same sentence; what it could not do is done later."""
     rights, missing = _rights(pipeline), _missing(pipeline, what)
     _allow(broker, rights)
-    worker = pipeline.worker()
-    worker.wait_until_ready()
-    broker.forbid(*missing)
-    pipeline.send([(None, claim_event(number, flagged=True)) for number in range(20)])
-
-    assert worker.wait(40) == 3
+    with pipeline.worker() as worker:
+        worker.wait_until_ready()
+        broker.forbid(*missing)
+        pipeline.send([(None, claim_event(number, flagged=True)) for number in range(20)])
+        assert worker.wait(40) == 3
     _check_sentence(worker.log, broker, *missing)
     broker.allow(*missing)
     with pipeline.worker():
@@ -123,9 +122,8 @@ def test_a_transactional_id_that_may_not_be_used_is_named(broker: SecureKafkaBro
     pipeline.extra |= {"CLAIMSCRUB_X12_TOPIC": "", "CLAIMSCRUB_DELIVERY": "exactly_once"}
     missing = ("write", "transactional_id", pipeline.prefix)
     _allow(broker, _rights(pipeline) - {missing})
-    worker = pipeline.worker()
-
-    assert worker.wait(40) == 3
+    with pipeline.worker() as worker:
+        assert worker.wait(40) == 3
     _check_sentence(worker.log, broker, "write", "transactional_id", f"{pipeline.prefix}group")
 
 
@@ -133,7 +131,6 @@ def test_a_splitter_that_may_not_use_transactions_says_so(broker: SecureKafkaBro
     """Splitting X12 needs transactions too, whatever the delivery of decisions."""
     missing = ("write", "transactional_id", pipeline.prefix)
     _allow(broker, _rights(pipeline) - {missing})
-    worker = pipeline.worker(CLAIMSCRUB_DELIVERY="at_least_once")
-
-    assert worker.wait(40) == 3
+    with pipeline.worker(CLAIMSCRUB_DELIVERY="at_least_once") as worker:
+        assert worker.wait(40) == 3
     _check_sentence(worker.log, broker, "write", "transactional_id", f"{pipeline.prefix}group")
