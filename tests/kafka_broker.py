@@ -17,9 +17,15 @@ from typing import Literal, Self
 
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import (
+    AclBinding,
+    AclBindingFilter,
+    AclOperation,
+    AclPermissionType,
     AdminClient,
     NewTopic,
     OffsetSpec,
+    ResourcePatternType,
+    ResourceType,
     ScramCredentialInfo,
     ScramMechanism,
     TopicMetadata,
@@ -281,11 +287,13 @@ class SecureKafkaBroker(KafkaBroker):
     """A broker that also listens with TLS, SASL, and both; user and password are the only ones it knows.
 
     `secure_servers` maps each protocol to its address, `ca_file` is the certificate that a client has to trust.
+
+    With `access_control` the user may do only what it was allowed; who comes without a user may do everything.
     """
 
     user, password = "scrubber", "known-to-the-broker"
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, access_control: bool = False) -> None:
         store = folder / "broker.p12"
         login = "org.apache.kafka.common.security"
         plain = f'{login}.plain.PlainLoginModule required user_{self.user}="{self.password}";'
@@ -300,6 +308,9 @@ class SecureKafkaBroker(KafkaBroker):
             settings[f"listener.name.{name}.scram-sha-256.sasl.jaas.config"] = (
                 f"{login}.scram.ScramLoginModule required;"
             )
+        if access_control:
+            settings["authorizer.class.name"] = "org.apache.kafka.metadata.authorizer.StandardAuthorizer"
+            settings["super.users"] = "User:ANONYMOUS"
         super().__init__(folder, settings)
         protocols = ("SSL", "SASL_PLAINTEXT", "SASL_SSL")
         self.secure_servers = {
@@ -322,6 +333,23 @@ class SecureKafkaBroker(KafkaBroker):
         admin = self._admin()
         for changed in admin.alter_user_scram_credentials([change]).values():
             changed.result()
+
+    def allow(self, operation: str, kind: str, name: str, *, prefix: bool = False) -> None:
+        """Let the user do something with a topic, group or transactional_id, or with all whose names start so."""
+        pattern = ResourcePatternType.PREFIXED if prefix else ResourcePatternType.LITERAL
+        rights = (f"User:{self.user}", "*", AclOperation[operation.upper()], AclPermissionType.ALLOW)
+        binding = AclBinding(ResourceType[kind.upper()], name, pattern, *rights)
+        admin = self._admin()
+        for made in admin.create_acls([binding]).values():
+            made.result()
+
+    def forbid(self, operation: str, kind: str, name: str) -> None:
+        """Take back what was allowed with this name."""
+        rights = (f"User:{self.user}", "*", AclOperation[operation.upper()], AclPermissionType.ALLOW)
+        matching = AclBindingFilter(ResourceType[kind.upper()], name, ResourcePatternType.LITERAL, *rights)
+        admin = self._admin()
+        for removed in admin.delete_acls([matching]).values():
+            assert removed.result(), f"nothing of {kind} {name} was allowed"
 
 
 def _led(topic: TopicMetadata) -> int:

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from worker.settings import PREFIX, Settings
+from worker.supervisor import GRACE_SECONDS
 
 ROOT = Path(__file__).parents[1]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -37,6 +38,13 @@ def test_services_wait_for_what_they_need_and_are_watched() -> None:
     assert {"kafka", "worker"} <= {
         name for name, service in services.items() if "test" in service.get("healthcheck", {})
     }
+
+
+def test_a_container_is_given_the_time_to_stop() -> None:
+    """Compose waits longer than a worker, or the supervisor of several, takes to stop."""
+    grace = COMPOSE["services"]["worker"]["stop_grace_period"]
+
+    assert int(grace.removesuffix("s")) > Settings.model_fields["stop_timeout_seconds"].default + GRACE_SECONDS
 
 
 def test_every_setting_in_the_compose_file_exists() -> None:

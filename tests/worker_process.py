@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
 
@@ -71,10 +71,14 @@ class Pipeline:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("CLAIMSCRUB_")}
         return {**inherited, **own, "PYTHONPATH": str(ROOT)}
 
+    def command(self, *arguments: str) -> list[str]:
+        """The `claimscrub` command that is tested."""
+        return [sys.executable, "-m", "worker.cli", *arguments]
+
     def run(self, *arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
         """A `claimscrub` command to its end."""
         return subprocess.run(
-            [sys.executable, "-m", "worker.cli", *arguments],
+            self.command(*arguments),
             env=self.environment, cwd=self.folder, timeout=timeout, capture_output=True, text=True, check=False,
         )  # fmt: skip
 
@@ -130,19 +134,22 @@ class Pipeline:
         """Wait until there are as many outputs as events were sent."""
         eventually(lambda: self.count() >= self.sent, seconds)
 
-    def worker(self, **extra: str) -> Worker:
-        return Worker(self, extra)
+    def worker(self, *options: str, log: IO[bytes] | None = None, **extra: str) -> Worker:
+        """`claimscrub worker` in the pipeline's environment and `extra`; its log goes to `log`, or to a file."""
+        return Worker(self, options, log, extra)
 
 
 class Worker:
     """A running worker; leaving the context stops it."""
 
-    def __init__(self, pipeline: Pipeline, extra: dict[str, str]) -> None:
+    def __init__(
+        self, pipeline: Pipeline, options: tuple[str, ...], log: IO[bytes] | None, extra: dict[str, str]
+    ) -> None:
         self._log_path = pipeline.folder / f"worker-{time.monotonic_ns()}.log"
-        with self._log_path.open("wb") as log:
+        with self._log_path.open("wb") as file:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "worker.cli", "worker"],
-                env={**pipeline.environment, **extra}, cwd=pipeline.folder, stdout=log, stderr=log,
+                pipeline.command("worker", *options),
+                env={**pipeline.environment, **extra}, cwd=pipeline.folder, stdout=log or file, stderr=log or file,
             )  # fmt: skip
 
     @property
@@ -153,10 +160,13 @@ class Worker:
     def log(self) -> str:
         return self._log_path.read_text()
 
+    def lines(self) -> list[dict[str, Any]]:
+        """The log lines so far."""
+        return [json.loads(line) for line in self.log.splitlines() if line.startswith("{") and line.endswith("}")]
+
     def events(self, event: str) -> list[dict[str, Any]]:
         """The log lines of one kind."""
-        lines = [json.loads(line) for line in self.log.splitlines() if line.startswith("{")]
-        return [line for line in lines if line["event"] == event]
+        return [line for line in self.lines() if line["event"] == event]
 
     def wait_until_ready(self, seconds: float = 40.0) -> None:
         eventually(lambda: self.events("ready") or self.process.poll() is not None, seconds)

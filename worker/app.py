@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ from aiokafka.errors import KafkaError
 
 from rules import RuleSet
 from worker import agents
-from worker.kafka import KafkaProblemError, ssl_context
+from worker.data_directory import Sign, data_directory
+from worker.kafka import KafkaProblemError, refusal_of, ssl_context
 from worker.lanes import Lanes
 from worker.settings import Settings
 from worker.splitter import Splitter
@@ -35,6 +36,7 @@ def build_app(settings: Settings, ruleset: RuleSet, folder: Path) -> Any:
         settings.group_id,
         broker=[f"kafka://{server}" for server in settings.bootstrap_servers.split(",")],
         broker_credentials=_credentials(settings),
+        consumer_group_instance_id=settings.instance_id or None,
         datadir=str(folder),
         web_enabled=False,
         # Topics are made by `claimscrub topics create`, never as a side effect of a worker.
@@ -56,31 +58,31 @@ def build_app(settings: Settings, ruleset: RuleSet, folder: Path) -> Any:
         table_standby_replicas=0,  # no tables: Faust then uses a plain assignor
     )
     app.failure = None
+    app.stop_because = partial(_stop_because, app)
     scrubber = agents.Scrubber(settings, ruleset)
-    stopping: set[asyncio.Task[None]] = set()
-
-    def failed(error: Exception) -> None:
-        stopping.add(asyncio.get_running_loop().create_task(agents.stop_worker(app, error)))
-
-    lanes = Lanes(settings, scrubber.refused, failed)
+    lanes = Lanes(settings, scrubber.refused, app.stop_because)
     app.transport = batch_transport(app, settings, lanes)
     background: list[asyncio.Task[None]] = []
     splitters: list[Splitter] = []
+    alive, ready = Sign(folder / "alive"), Sign(folder / "ready")
+    ready.hide()  # an earlier worker may have been killed
 
     @app.agent(app.topic(settings.submitted_topic), name="scrub")  # type: ignore[untyped-decorator]
     async def scrub(stream: Any) -> None:
         if not background:
-            background.append(asyncio.create_task(scrubber.summarize((folder / "alive").touch)))
+            background.append(asyncio.create_task(scrubber.summarize(alive.show)))
             if settings.x12_topic:
                 splitters.append(_start_splitter(app, settings, folder))
         await agents.agent(stream, app, scrubber, lanes)
 
     @app.on_partitions_assigned.connect  # type: ignore[untyped-decorator]
     async def assigned(_: Any, partitions: Any, **__: Any) -> None:
+        ready.show()
         log.info("ready", partitions=len(partitions), group_id=settings.group_id)
 
     @app.on_before_shutdown.connect  # type: ignore[untyped-decorator]
     async def stop(*_: Any, **__: Any) -> None:
+        ready.hide()
         for task in background:
             task.cancel()
         scrubber.log_summary()
@@ -91,14 +93,14 @@ def build_app(settings: Settings, ruleset: RuleSet, folder: Path) -> Any:
     return app
 
 
+def _stop_because(app: Any, error: Exception) -> None:
+    """From any thread."""
+    with suppress(RuntimeError):  # the loop is closed: the worker has ended already
+        asyncio.run_coroutine_threadsafe(agents.stop_worker(app, error), app.loop)
+
+
 def _start_splitter(app: Any, settings: Settings, folder: Path) -> Splitter:
-    loop = asyncio.get_running_loop()
-
-    def failed(error: Exception) -> None:
-        with suppress(RuntimeError):  # the loop is closed: the worker has ended already
-            asyncio.run_coroutine_threadsafe(agents.stop_worker(app, error), loop)
-
-    splitter = Splitter(settings, folder, lambda: bool(app.should_stop), failed)
+    splitter = Splitter(settings, folder, lambda: bool(app.should_stop), app.stop_because)
     splitter.start()
     return splitter
 
@@ -109,10 +111,9 @@ def run_worker(settings: Settings, ruleset: RuleSet) -> None:
     Raises:
         KafkaProblemError: the brokers refused, or did not answer, what was to be published.
         DeadLetterFloodError: too many events in a row were not claims.
+        SettingsError: the data directory can't be written to.
     """
-    with tempfile.TemporaryDirectory(prefix="claimscrub-") as temporary:
-        folder = settings.data_directory or Path(temporary)
-        folder.mkdir(parents=True, exist_ok=True)
+    with data_directory(settings) as folder:
         app = build_app(settings, ruleset, folder)
         worker = faust.Worker(app, quiet=True, redirect_stdouts=False, override_logging=False)
         worker.spinner = None  # it writes to standard output even where that is no terminal
@@ -120,8 +121,8 @@ def run_worker(settings: Settings, ruleset: RuleSet) -> None:
             worker.execute_from_commandline()
         except SystemExit as end:
             if isinstance(app.failure, KafkaError):
-                problem = f"publishing failed, nothing is lost: {type(app.failure).__name__}: {app.failure}"
-                raise KafkaProblemError(problem) from None
+                said = f"Kafka failed, nothing is lost: {type(app.failure).__name__}: {app.failure}"
+                raise KafkaProblemError(refusal_of(app.failure, settings) or said) from None
             if app.failure is not None:
                 raise app.failure from None
             if end.code:

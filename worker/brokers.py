@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from enum import IntEnum
 from typing import Any, Literal
@@ -125,14 +125,14 @@ class RefusedError(errors.KafkaError):  # type: ignore[misc]
 
     Attributes:
         code: the protocol's error code.
-        what: the kind of request and the resource.
+        __cause__: aiokafka's own error for that code; of topics, if it is about them.
     """
 
-    def __init__(self, code: int, what: str) -> None:
+    def __init__(self, code: int, what: str, topics: Sequence[str] = ()) -> None:
         self.code = code
-        self.what = what
-        self.cause = errors.for_code(code)
-        super().__init__(f"{what}: {self.cause.__name__} ({code})")
+        kind = errors.for_code(code)
+        super().__init__(f"{what}: {kind.__name__} ({code})")
+        self.__cause__ = kind(list(topics)) if topics else kind()
 
 
 class Brokers:
@@ -214,7 +214,9 @@ class Brokers:
         find: Callable[[], Awaitable[Node]],
         request: Any,
         codes: Callable[[Any], Iterable[int]],
+        *,
         connection: str,
+        topics: Sequence[str] = (),
     ) -> Any:
         """Ask until there is an answer, however long brokers are away; only for what may be asked twice.
 
@@ -224,11 +226,12 @@ class Brokers:
             request: of aiokafka's protocol.
             codes: the error codes in a response.
             connection: see `send`.
+            topics: that it is about.
 
         Raises:
             RefusedError: a broker refused, and would do so again.
         """
-        patience = Patience(self, what)
+        patience = Patience(self, what, topics)
         while True:
             try:
                 response = await self.send(await find(), request, connection)
@@ -250,9 +253,10 @@ class Brokers:
 class Patience:
     """Pauses between attempts, longer and longer."""
 
-    def __init__(self, brokers: Brokers, what: str) -> None:
+    def __init__(self, brokers: Brokers, what: str, topics: Sequence[str] = ()) -> None:
         self._brokers = brokers
         self._what = what
+        self._topics = topics
         self._pause = _FIRST_PAUSE
         self._quiet_until = time.monotonic() + _COMPLAINT_SECONDS
 
@@ -278,7 +282,7 @@ class Patience:
             RefusedError: one of them is final.
         """
         for code in failed - MOVED - LATER:
-            raise RefusedError(code, self._what)
+            raise RefusedError(code, self._what, self._topics)
         names = ", ".join(sorted(errors.for_code(code).__name__ for code in failed))
         await self._wait(names, look_again=bool(failed & MOVED))
 

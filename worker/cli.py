@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, cast
+from threading import Thread
+from typing import Any, Literal, TypeVar, cast
 
 import click
 from pydantic import SecretStr
@@ -35,6 +39,8 @@ from worker.settings import PREFIX, Settings, load_settings
 from worker.terminal import CLEARED, DAY, FLAGGED, UNREADABLE, clear_errors, console, say, today
 from worker.x12.envelope import LAST_CONTROL_NUMBER, Written
 
+_Result = TypeVar("_Result")
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="claimscrub")
@@ -46,16 +52,30 @@ def main() -> None:
 
 
 @main.command()
-def worker() -> None:
-    """Consume claim events and publish decisions, until SIGTERM."""
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Run N of them as processes of their own, and restart those that end; SIGHUP restarts one after another.",
+)
+@click.option("--supervised", is_flag=True, hidden=True, help="Stop at the end of standard input.")
+def worker(workers: int | None, supervised: bool) -> None:
+    """Consume claim events and publish decisions, until SIGTERM.
+
+    Exit code: 0 stopped in good order, 3 settings, brokers or topics are not as they must be, 4 too many dead letters
+    in a row.
+    """
     # Faust is imported only here: it is slow to import, and the other commands have no use for it.
     import structlog
 
     from worker.kafka import wait_for_topics
     from worker.log import configure_logging
+    from worker.supervisor import stop_with_supervisor, supervise
 
-    with clear_errors():
+    with clear_errors(), _ended_by_signals():
         settings = load_settings()
+        if supervised:
+            stop_with_supervisor(settings)
         configure_logging(settings)
         log = structlog.get_logger("claimscrub.worker")
         ruleset = load_rulebook(settings)
@@ -66,12 +86,44 @@ def worker() -> None:
             rule_set_version=ruleset.version,
             rule_set_digest=ruleset.digest,
         )
-        partitions = wait_for_topics(settings, lambda reason: log.warning("waiting", reason=reason))
+        waiting = partial(wait_for_topics, settings, lambda reason: log.warning("waiting", reason=reason))
+        partitions = _interruptibly(waiting)
         log.info("starting", bootstrap_servers=settings.bootstrap_servers, partitions=partitions)
+        if workers is not None:
+            sys.exit(supervise(settings, workers, partitions))
         from worker.app import run_worker
 
         run_worker(settings, ruleset)
         log.info("stopped")
+
+
+def _interruptibly(call: Callable[[], _Result]) -> _Result:
+    """Call in a thread, so that a signal is acted upon at once and not only when librdkafka has waited enough."""
+    future: Future[_Result] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(call())
+        except BaseException as error:  # noqa: BLE001  (raised again where it is waited for)
+            future.set_exception(error)
+
+    Thread(target=run, daemon=True).start()
+    return future.result()
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Until the worker or its supervisor takes the signals over, there is nothing to finish."""
+
+    def end(_: int, __: Any) -> None:
+        sys.exit(CLEARED)
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @main.command()
@@ -277,13 +329,27 @@ def topics() -> None:
 
 
 @topics.command("create")
-def topics_create() -> None:
-    """Make the topics that are missing; those that exist stay as they are."""
-    from worker.kafka import create_topics
+@click.option(
+    "--add-partitions", is_flag=True, help="Bring the topics that have fewer partitions up to the largest number."
+)
+def topics_create(add_partitions: bool) -> None:
+    """Make the topics that are missing; those that exist stay as they are.
+
+    Stop senders and workers before adding partitions: a key's later claims may then go to another partition.
+    """
+    from worker import kafka
 
     with clear_errors():
-        for name, made in create_topics(load_settings()).items():
-            click.echo(f"{name}: {'created' if made else 'exists'}")
+        values = load_settings()
+        grown = kafka.add_partitions(values) if add_partitions else {}
+        done = {name: f"{after} partitions instead of {before}" for name, (before, after) in grown.items()}
+        for name, made in kafka.create_topics(values).items():
+            click.echo(f"{name}: {'created' if made else done.get(name, 'exists')}")
+        if values.submitted_topic in grown:
+            say(
+                f"claimscrub: {values.submitted_topic} has more partitions now: a key's later claims may go to another"
+                " one than its earlier claims, and be decided before them"
+            )
 
 
 main.add_command(rules_group)

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import structlog
-from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
+from aiokafka import errors
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka.admin import AclOperation, AdminClient, ConfigResource, NewPartitions, NewTopic
 
 from worker.settings import PREFIX, Settings
 
@@ -33,6 +34,7 @@ class KafkaSilentError(KafkaProblemError):
     """No broker answers, or not yet."""
 
 
+_DENIALS = (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED)
 _REFUSALS = (KafkaError._AUTHENTICATION, KafkaError._SSL)  # noqa: SLF001
 
 
@@ -151,8 +153,8 @@ def wait_for_topics(settings: Settings, waiting: Callable[[str], None]) -> int:
         The number of partitions, the same for all topics but that of X12 text, whose claims are keyed anew.
 
     Raises:
-        KafkaProblemError: the brokers did not answer in time, or a topic is missing, or partition counts differ, or a
-            topic takes no records of the sizes that it has to take.
+        KafkaProblemError: the brokers did not answer in time, or something may not be read or written, or a topic is
+            missing, or partition counts differ, or a topic takes no records of the sizes that it has to take.
     """
     deadline = time.monotonic() + settings.startup_timeout_seconds
     while True:
@@ -164,6 +166,7 @@ def wait_for_topics(settings: Settings, waiting: Callable[[str], None]) -> int:
                 raise
             waiting(str(error))
             time.sleep(0.5)
+    _check_permissions(settings)
     missing = [name for name in _topics(settings) if name not in found]
     if missing:
         without = f", or set {PREFIX}X12_TOPIC to nothing" if missing == [settings.x12_topic] else ""
@@ -173,7 +176,7 @@ def wait_for_topics(settings: Settings, waiting: Callable[[str], None]) -> int:
         listed = ", ".join(f"{name} {count}" for name, count in counts.items())
         raise KafkaProblemError(
             f"the topics need the same number of partitions, so that a member's claims keep their order: {listed};"
-            " add partitions to the smaller ones"
+            " stop all workers and bring the smaller ones up with: claimscrub topics create --add-partitions"
         )
     if settings.x12_topic:
         _check_sizes(settings)
@@ -191,7 +194,7 @@ def create_topics(settings: Settings) -> dict[str, bool]:
     """
     found = partitions_by_topic(settings, settings.startup_timeout_seconds or _TIMEOUT_SECONDS)
     counts = [found[name] for name in settings.topics if name in found]
-    partitions = counts[0] if counts else settings.partitions
+    partitions = max(counts, default=settings.partitions)
     admin = AdminClient(confluent_config(settings))
     made = {name: name not in found for name in _topics(settings)}
     wanted = [
@@ -208,6 +211,147 @@ def create_topics(settings: Settings) -> dict[str, bool]:
                 continue
             raise KafkaProblemError(f"topic {name}: {error.args[0].str()}") from None
     return made
+
+
+def add_partitions(settings: Settings) -> dict[str, tuple[int, int]]:
+    """Bring the topics that have fewer partitions than the largest of them up to its number.
+
+    Returns:
+        Topic → partitions before and now, of those that were changed.
+
+    Raises:
+        KafkaProblemError: the brokers do not answer or refuse.
+    """
+    found = partitions_by_topic(settings, settings.startup_timeout_seconds or _TIMEOUT_SECONDS)
+    counts = {name: found[name] for name in settings.topics if name in found}
+    most = max(counts.values(), default=0)
+    changes = {name: (count, most) for name, count in counts.items() if count < most}
+    admin = AdminClient(confluent_config(settings))
+    wanted = [NewPartitions(name, after) for name, (_, after) in changes.items()]
+    for name, future in admin.create_partitions(wanted).items() if wanted else ():
+        try:
+            future.result()
+        except KafkaException as error:
+            raise KafkaProblemError(f"topic {name}: {error.args[0].str()}") from None
+    return changes
+
+
+def refusal_of(error: BaseException, settings: Settings) -> str | None:
+    """What an error of aiokafka says that only a person can mend, in one sentence with what mends it; else None.
+
+    Args:
+        error: as raised; those that aiokafka wrapped into others are found too.
+        settings: for names.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        sentence = _refusal_of_one(cause, settings)
+        if sentence is not None:
+            return sentence
+        cause = cause.__cause__
+    return None
+
+
+def _refusal_of_one(error: BaseException, settings: Settings) -> str | None:
+    sentence = None
+    match error:
+        case errors.TopicAuthorizationFailedError():
+            named = error.args[0] if error.args else settings.topics
+            sentence = "; ".join(
+                denied(settings, "Read" if name == settings.submitted_topic else "Write", "topic", name)
+                for name in ([named] if isinstance(named, str) else sorted(named))
+            )
+        case errors.GroupAuthorizationFailedError():
+            sentence = denied(settings, "Read", "group", settings.group_id)
+        case errors.TransactionalIdAuthorizationFailed():
+            sentence = denied(settings, "Write", "transactional-id", settings.group_id, prefix=True)
+        case errors.ClusterAuthorizationFailedError():
+            sentence = denied(settings, "IdempotentWrite", "cluster", "")
+        case errors.AuthenticationFailedError() | errors.SaslAuthenticationFailed():
+            where = f"{settings.bootstrap_servers} ({settings.security_protocol})"
+            sentence = f"Kafka at {where} refuses the user; check {PREFIX}SASL_… and {PREFIX}SSL_…"
+        case FencedInstanceError():
+            sentence = name_taken(settings)
+    return sentence
+
+
+class FencedInstanceError(errors.BrokerResponseError):  # type: ignore[misc]
+    """Another member of the group has come with the same group.instance.id."""
+
+    errno = 82
+    message = "FENCED_INSTANCE_ID"
+
+
+# aiokafka 0.14 does not know this code, and would only say that the error is unknown.
+errors.kafka_errors.setdefault(FencedInstanceError.errno, FencedInstanceError)
+
+
+def name_taken(settings: Settings) -> str:
+    """Why a static member is out, and what mends it."""
+    return (
+        f"another worker has the name {settings.instance_id} in the group {settings.group_id} and has taken this one's"
+        f" place; give each worker a {PREFIX}INSTANCE_ID of its own"
+    )
+
+
+def denied(settings: Settings, operation: str, kind: str, name: str, *, prefix: bool = False) -> str:
+    """What the user may not do, and the command that allows it.
+
+    Args:
+        settings: for the names of user and brokers.
+        operation: as the command names it.
+        kind: topic, group, transactional-id or cluster.
+        name: of the resource, or how its names begin.
+        prefix: whether it is only the beginning.
+    """
+    user = f"User:{settings.sasl_username}" if settings.sasl_username else "User:…"
+    said = f"{'names that begin with ' if prefix else ''}{name}".strip()
+    pattern = " --resource-pattern-type prefixed" if prefix else ""
+    return (
+        f"{user} lacks the permission {operation} on {kind} {said}".rstrip()
+        + f"; allow it with: kafka-acls.sh --bootstrap-server {settings.bootstrap_servers} --add"
+        + f" --allow-principal {user} --operation {operation} --{kind} {name}".rstrip()
+        + pattern
+    )
+
+
+def _check_permissions(settings: Settings) -> None:
+    """Make sure that topics and groups may be used, as far as the brokers tell.
+
+    Raises:
+        KafkaProblemError: something may not.
+    """
+    read, write = AclOperation.READ, AclOperation.WRITE
+    needed = {
+        settings.submitted_topic: (read, write) if settings.x12_topic else (read,),
+        settings.cleared_topic: (write,),
+        settings.flagged_topic: (write,),
+        settings.deadletter_topic: (write,),
+    }
+    groups = [settings.group_id]
+    if settings.x12_topic:
+        needed[settings.x12_topic] = (read,)
+        groups.append(f"{settings.group_id}-x12")
+    admin = AdminClient(confluent_config(settings))
+    asked: dict[str, Any] = {"include_authorized_operations": True, "request_timeout": 10.0}
+    for name, future in admin.describe_topics(TopicCollection(list(needed)), **asked).items():
+        _check_allowed(settings, "topic", name, needed[name], future)
+    for name, future in admin.describe_consumer_groups(groups, **asked).items():
+        _check_allowed(settings, "group", name, (read,), future)
+
+
+def _check_allowed(settings: Settings, kind: str, name: str, needed: Iterable[AclOperation], future: Any) -> None:
+    try:
+        allowed = future.result().authorized_operations
+    except KafkaException as error:
+        if error.args[0].code() not in _DENIALS:
+            return  # what it is will be met where the topic or group is used
+        allowed = []
+    if allowed is None:  # an older broker, or one that is no Apache Kafka
+        return
+    for operation in needed:
+        if operation not in allowed:
+            raise KafkaProblemError(denied(settings, operation.name.capitalize(), kind, name))
 
 
 def _topics(settings: Settings) -> tuple[str, ...]:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import select
 import sys
 from collections.abc import MutableMapping
-from typing import Any
+from functools import partial
+from os import write
+from typing import Any, TextIO, cast
 
 import structlog
 
@@ -18,16 +21,62 @@ ALLOWED_KEYS = frozenset(
         "topic", "partition", "offset", "partitions", "group_id", "bootstrap_servers",
         "claims", "cleared", "flagged", "deadletters", "records", "seconds", "claims_per_second", "cpu_us_per_claim",
         "rules", "contracts", "rule_set_version", "rule_set_digest",
+        "instance_id", "worker", "workers", "pid", "exit_code",
     }
 )  # fmt: skip
 
+log = structlog.get_logger("claimscrub.worker")
+
+
+class Lines:
+    """Where log lines go: what can't be written now is dropped, as no log may stop a decision or hold it up.
+
+    Lines are written past the stream's own buffer, which would try again what it could not write before.
+
+    Args:
+        stream: an open file, or anything with `write` where there is no file behind it.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        try:
+            self._file: int | None = stream.fileno()
+        except OSError:  # as in-memory streams do
+            self._file = None
+        self._stream = stream
+        self._dropped = 0
+
+    def write(self, text: str) -> None:
+        """One line, or none of it."""
+        if self._file is None:
+            self._stream.write(text)
+        elif not self._put(text.encode(errors="backslashreplace")):
+            self._dropped += 1
+        elif self._dropped:
+            dropped, self._dropped = self._dropped, 0
+            log.warning("log lines dropped", records=dropped)
+
+    def flush(self) -> None:
+        """Nothing is ever kept back."""
+
+    def _put(self, line: bytes) -> bool:
+        assert self._file is not None
+        poll = select.poll()
+        poll.register(self._file, select.POLLOUT)
+        try:
+            # A pipe that nobody empties would hold up whoever writes to it.
+            return bool(poll.poll(0)) and write(self._file, line) == len(line)
+        except OSError:  # a full disk, or a pipe that nobody reads any more
+            return False
+
 
 def configure_logging(settings: Settings) -> None:
-    """Send our logs and the libraries' to stderr, in one format."""
+    """Send our logs and the libraries' to stderr, in one format; each line names the worker, if it has a name."""
+    lines = Lines(sys.stderr)
     as_json = settings.log_format == "json" or (settings.log_format == "auto" and not sys.stderr.isatty())
     shared: list[Any] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        partial(_with_instance, settings.instance_id),
         _only_allowed_keys,
     ]
     last = (
@@ -39,10 +88,10 @@ def configure_logging(settings: Settings) -> None:
     structlog.configure(
         processors=[*shared, *last],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", lines)),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(lines)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -56,6 +105,12 @@ def configure_logging(settings: Settings) -> None:
     if level > logging.DEBUG:
         # Faust formats debug messages on its hot path even where nothing shows them.
         logging.disable(logging.DEBUG)
+
+
+def _with_instance(instance_id: str, _: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    if instance_id:
+        event.setdefault("instance_id", instance_id)
+    return event
 
 
 def _only_allowed_keys(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

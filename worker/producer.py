@@ -260,10 +260,11 @@ class PartitionProducer:
         of_transaction = self._transaction_coordinator
         await _together(
             self._ask(
-                f"transactional id {self._name}, topics {', '.join(topics)}",
+                f"transactional id {self._name}",
                 of_transaction,
                 AddPartitionsToTxnRequest(*identity, list(topics.items())),
                 lambda answer: [code for _, found in answer.errors for _, code in found],
+                list(topics),
             ),
             self._ask(
                 f"group {group_id}",
@@ -282,6 +283,7 @@ class PartitionProducer:
                     self._name, group_id, self._id, self._epoch, [(topic, [(partition, offset, "")])]
                 ),
                 lambda answer: [code for _, found in answer.errors for _, code in found],
+                [topic],
             ),
         )
         await self._ask(
@@ -326,7 +328,7 @@ class PartitionProducer:
             elif code in MOVED | LATER:
                 failed.add(code)
             else:
-                raise RefusedError(code, f"topic {place[0]}")
+                raise RefusedError(code, f"topic {place[0]}", [place[0]])
         return failed
 
     async def _produce_to(
@@ -412,9 +414,14 @@ class PartitionProducer:
         return await self._brokers.coordinator("group", self._settings.group_id)
 
     async def _ask(
-        self, what: str, find: Callable[[], Awaitable[Node]], request: Any, codes: Callable[[Any], Iterable[int]]
+        self,
+        what: str,
+        find: Callable[[], Awaitable[Node]],
+        request: Any,
+        codes: Callable[[Any], Iterable[int]],
+        topics: Sequence[str] = (),
     ) -> Any:
-        return await self._brokers.ask(what, find, request, codes, self._connection)
+        return await self._brokers.ask(what, find, request, codes, connection=self._connection, topics=topics)
 
 
 async def _together(*awaitables: Awaitable[Any]) -> None:

@@ -24,6 +24,13 @@ class Settings(BaseSettings):
         "localhost:9092", min_length=1, description="Kafka brokers, host:port, comma-separated."
     )
     group_id: str = Field("claimscrub", min_length=1, description="Consumer group of the workers.")
+    instance_id: str = Field(
+        "",
+        max_length=200,
+        pattern=r"^[A-Za-z0-9._-]*$",
+        description="This worker's own name in the group, so that its partitions wait for it while it restarts; else"
+        " they move at once.",
+    )
 
     submitted_topic: str = Field("claims.submitted", description="Topic of the claim events.")
     cleared_topic: str = Field("claims.cleared", description="Topic of the claims without an error.")

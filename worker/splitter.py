@@ -25,7 +25,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from rules import ClaimError
 from worker.codec import Headers, cloud_event_headers, is_carried_on
 from worker.deadletter import DeadLetterFloodError, DeadLetterLimit, error_headers, x12_headers
-from worker.kafka import RECORD_BATCH_BYTES, KafkaProblemError, confluent_config
+from worker.kafka import RECORD_BATCH_BYTES, KafkaProblemError, confluent_config, denied, name_taken
 from worker.settings import PREFIX, Settings
 from worker.x12 import Event, read_events
 
@@ -210,6 +210,7 @@ class Splitter:
                 **confluent_config(settings),
                 "error_cb": self._complain,
                 "group.id": self._group_id,
+                **({"group.instance.id": settings.instance_id} if settings.instance_id else {}),
                 "enable.auto.commit": False,
                 "auto.offset.reset": "earliest",
                 "isolation.level": "read_committed",
@@ -434,17 +435,30 @@ class Splitter:
             log.warning("kafka", reason=error.str())
 
     def _problem(self, error: KafkaError) -> KafkaProblemError:
-        if error.code() == KafkaError._FENCED:  # noqa: SLF001
-            mend = f"; it slept too long, or another worker has the same {PREFIX}DATA_DIRECTORY"
-        elif error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
-            mend = (
-                f"; raise max.message.bytes of {self._settings.deadletter_topic} and {self._settings.submitted_topic}"
-            )
-        elif self._producer is None or self._consumer is None:
-            mend = f"; the brokers must allow transactions, or set {PREFIX}X12_TOPIC to nothing"
-        else:
-            mend = ""
-        return KafkaProblemError(self._said(f"{error.str()} ({error.name()}){mend}"))
+        return KafkaProblemError(self._said(f"{error.str()} ({error.name()}){self._mend(error)}"))
+
+    def _mend(self, error: KafkaError) -> str:
+        settings = self._settings
+        mends = {
+            KafkaError._FENCED: f"it slept too long, or another worker has the same {PREFIX}DATA_DIRECTORY",  # noqa: SLF001
+            KafkaError.FENCED_INSTANCE_ID: name_taken(settings),
+            KafkaError.MSG_SIZE_TOO_LARGE: (
+                f"raise max.message.bytes of {settings.deadletter_topic} and {settings.submitted_topic}"
+            ),
+            KafkaError.TOPIC_AUTHORIZATION_FAILED: (
+                f"the user needs the permission Read on topic {settings.x12_topic}, and Write on"
+                f" {settings.submitted_topic} and {settings.deadletter_topic}"
+            ),
+            KafkaError.GROUP_AUTHORIZATION_FAILED: denied(settings, "Read", "group", self._group_id),
+            KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED: denied(
+                settings, "Write", "transactional-id", settings.group_id, prefix=True
+            ),
+        }
+        if error.code() in mends:
+            return f"; {mends[error.code()]}"
+        if self._producer is None or self._consumer is None:
+            return f"; the brokers must allow transactions, or set {PREFIX}X12_TOPIC to nothing"
+        return ""
 
     def _said(self, problem: str) -> str:
         return f"{self._settings.x12_topic} can't be split, nothing is lost: {problem}"

@@ -16,6 +16,8 @@ from worker.settings import SettingsError
 
 CLEARED, FLAGGED, UNREADABLE = 0, 1, 2
 FAILED = 3
+FLOOD = 4
+"""A run of dead letters: another start would only pour out more of them."""
 DAY = click.DateTime(["%Y-%m-%d"])
 """Type of an option that is a day."""
 
@@ -26,8 +28,12 @@ def today() -> date:
 
 
 def say(line: str) -> None:
-    """A line on standard error."""
-    click.echo(line, err=True)
+    """A line on standard error, if that can be written to."""
+    try:
+        click.echo(line, err=True)
+    except OSError:
+        # A full disk or a closed pipe; what is in the buffer would fail again at the end and change the exit code.
+        sys.stderr = open("/dev/null", "w")  # noqa: PTH123, SIM115
 
 
 def refusal(sentence: str) -> SystemExit:
@@ -51,13 +57,15 @@ def clear_errors() -> Iterator[None]:
     known = (
         SettingsError,
         KafkaProblemError,
-        DeadLetterFloodError,
         FolderError,
         ReferenceDataError,
         RuleDefinitionError,
     )
     try:
         yield
+    except DeadLetterFloodError as error:
+        say(f"claimscrub: {error}")
+        sys.exit(FLOOD)
     except known as error:
         say(f"claimscrub: {error}")
         sys.exit(FAILED)

@@ -20,18 +20,20 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
+from aiokafka.errors import KafkaError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
 from worker.lanes import Batch, Lanes
+from worker.membership import watch_membership
 from worker.settings import Settings
 
 _POLL_SECONDS = 1.0
 _PAUSE_SECONDS = 0.004
 """After a small fetch: each costs about a millisecond of CPU, however little it brings."""
 _SMALL_FETCH = 50
-_RECORD_ROOM = 65_536
-"""For the headers of a record, above the claim's own limit."""
+_COMMIT_SECONDS = 5.0
+"""For the last commit of a worker that stops."""
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):
@@ -45,6 +47,25 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         # A record of X12 becomes claim events in one transaction: those of an aborted one must not be decided.
         consumer._isolation_level = "read_committed"  # noqa: SLF001
         return consumer
+
+    async def on_start(self) -> None:
+        await super().on_start()
+        watch_membership(self._consumer, self.app.stop_because)
+
+    async def crash(self, exc: BaseException) -> None:
+        if isinstance(exc, KafkaError):
+            self.app.stop_because(exc)
+            if self._thread_running is None:  # it has started
+                # The worker stops, and has a last question to this thread: ended now, it would never answer.
+                return
+        await super().crash(exc)
+
+    async def _fetch_records(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return await super()._fetch_records(*args, **kwargs)
+        except KafkaError as error:
+            self.app.stop_because(error)
+            raise
 
     def member(self) -> tuple[int, str]:
         """Generation and member id in the consumer group."""
@@ -104,7 +125,11 @@ class BatchConsumer(driver.Consumer):
         """Stock Faust waits for every event it has delivered, also those that nobody has begun, and without an end."""
         if not await self.lanes.finish(self.settings.stop_timeout_seconds):
             self.log.warning("batches were not published in time; their claims will be decided again")
-        await self.commit_and_end_transactions()
+        # After a crash the consumer's thread ends at once, and may never answer.
+        committing = asyncio.ensure_future(self.commit_and_end_transactions())
+        done, _ = await asyncio.wait({committing}, timeout=_COMMIT_SECONDS)
+        if done:
+            committing.result()
 
     def verify_event_path(self, now: float, tp: TP) -> None:
         """Faust's watchdog expects an event per partition and would cry wolf over batches; lag says the same better."""

@@ -173,7 +173,7 @@ def test_a_run_of_dead_letters_stops_the_worker(pipeline: Pipeline) -> None:
     _send(pipeline, *[b"junk"] * 30)
     worker = pipeline.worker(CLAIMSCRUB_DEADLETTER_RUN="20")
 
-    assert worker.wait() == 3
+    assert worker.wait() == 4
     assert "CLAIMSCRUB_DEADLETTER_RUN" in worker.log
     with pipeline.worker(CLAIMSCRUB_DEADLETTER_RUN="0"):
         _wait(pipeline, 0, 30)

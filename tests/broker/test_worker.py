@@ -200,7 +200,7 @@ def test_a_run_of_dead_letters_stops_the_worker(pipeline: Pipeline) -> None:
     pipeline.extra["CLAIMSCRUB_DEADLETTER_RUN"] = "20"
     worker = pipeline.worker()
 
-    assert worker.wait() == 3
+    assert worker.wait() == 4
     assert "CLAIMSCRUB_DEADLETTER_RUN" in worker.log
     assert pipeline.count() == 0
 

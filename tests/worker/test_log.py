@@ -8,6 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import structlog
+
+from worker.log import Lines
+
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import logging, structlog
@@ -51,3 +55,50 @@ def test_debug_shows_everything() -> None:
     events = [json.loads(line)["event"] for line in _run("json", "debug")]
 
     assert {"noise", "a library whispers"} <= set(events)
+
+
+def test_a_log_that_can_t_be_written_stops_nothing() -> None:
+    """On a full disk, in a closed pipe and in one that nobody empties lines are dropped, and the program goes on."""
+    code = PROGRAM.format(log_format="json", log_level="info") + "for _ in range(2_000): log.info('claims' * 100)\n"
+    code += "print('done')\n"
+    closed, unread = os.pipe(), os.pipe()
+    os.close(closed[0])
+    with Path("/dev/full").open("wb") as full:
+        for target in (full.fileno(), closed[1], unread[1]):
+            ended = subprocess.run(
+                [sys.executable, "-c", code],
+                stdout=subprocess.PIPE, stderr=target, env={**os.environ, "PYTHONPATH": str(ROOT)},
+                timeout=60, check=False,
+            )  # fmt: skip
+            assert ended.returncode == 0
+            assert ended.stdout == b"done\n"
+    for each in (closed[1], *unread):
+        os.close(each)
+
+
+def test_dropped_lines_are_counted() -> None:
+    """When a pipe is emptied again, the log says how many lines are missing, and each line that is there is whole."""
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "w", encoding="utf-8") as stream:
+        lines = Lines(stream)
+        line = "x" * 1_000 + "\n"
+        for _ in range(200):
+            lines.write(line)
+        read = os.read(reading, 1_000_000).decode()
+        with structlog.testing.capture_logs() as said:
+            lines.write(line)
+    os.close(reading)
+
+    assert set(read.splitlines(keepends=True)) == {line}
+    assert said == [{"event": "log lines dropped", "records": 200 - read.count("\n"), "log_level": "warning"}]
+
+
+def test_each_line_names_the_worker() -> None:
+    """With a name of its own, a worker's lines and those of its libraries carry it."""
+    code = PROGRAM.format(log_format="json", log_level="info").replace("Settings(", "Settings(instance_id='host-2', ")
+    shown = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+
+    assert [json.loads(line)["instance_id"] for line in shown.stderr.splitlines()] == ["host-2", "host-2"]
