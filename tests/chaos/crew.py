@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Self
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
@@ -47,7 +48,7 @@ class Crew:
                 "log_level": 0,
             }
         )
-        self._consumed = 0
+        self._positions = [0] * pipeline.partitions
 
     def join(self) -> Worker:
         """Start one more worker."""
@@ -103,14 +104,16 @@ class Crew:
             self.pass_time(_TICK_SECONDS)
         return True
 
-    def consumed(self) -> int:
-        """How many events the group has committed as done; the last known number while no broker answers."""
-        try:
+    def positions(self) -> list[int]:
+        """The offset before which all is done, for each partition; the last known ones while no broker answers."""
+        with suppress(KafkaException):
             committed = self._group.committed(self._partitions, timeout=2)
-        except KafkaException:
-            return self._consumed
-        self._consumed = sum(max(0, each.offset) for each in committed)
-        return self._consumed
+            self._positions = [max(0, each.offset) for each in committed]
+        return self._positions
+
+    def consumed(self) -> int:
+        """How many events are done."""
+        return sum(self.positions())
 
     def drain(self, total: int) -> None:
         """Wait until the group has consumed so many events; a fault if it makes no progress."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from random import Random
@@ -26,7 +26,7 @@ class Mayhem:
 
     `counts` has what was done: `kills` of workers by kill -9; `rebalances`, which are the joins and leaves of the third
     worker (each kill, stop and zombie makes one as well, but is counted under its own name); `zombies`, which were
-    stopped for longer than the session timeout and then went on; `broker kills` and `broker stops`.
+    stopped until others had gone on with all of their partitions, and then woke; `broker kills` and `broker stops`.
     """
 
     def __init__(self, broker: KafkaBroker, pipeline: Pipeline, random: Random) -> None:
@@ -125,8 +125,11 @@ class Mayhem:
 
     def _make_zombie(self) -> None:
         with self._someone_frozen():
-            self.crew.pass_time(SESSION_SECONDS + self._random.uniform(0.5, 2.5))
-        self.counts["zombies"] += 1
+            self.crew.pass_time(SESSION_SECONDS)
+            before = self.crew.positions()
+            taken_over = self.crew.wait_until(lambda: _all_are_past(before, self.crew.positions()), 15)
+            self.crew.pass_time(self._random.uniform(0, 1))
+        self.counts["zombies"] += taken_over
 
     def _hold_up(self) -> None:
         with self._someone_frozen():
@@ -168,3 +171,7 @@ class Mayhem:
     def __exit__(self, *_: object) -> None:
         self._thread.shutdown()
         self.crew.__exit__()
+
+
+def _all_are_past(before: Sequence[int], now: Sequence[int]) -> bool:
+    return all(later > earlier for earlier, later in zip(before, now, strict=True))
