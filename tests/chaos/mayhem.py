@@ -38,7 +38,7 @@ class Mayhem:
         self._restart: Future[None] | None = None
         # A round holds everything, so that the shares don't depend on luck.
         self._round: list[Callable[[], None]] = [
-            *[self._kill_one] * 7,
+            *[self._kill_one] * 8,
             *[self._kill_all] * 2,
             *[self._join_or_leave] * 3,
             self._stop,

@@ -21,7 +21,7 @@ UNDISTURBED = {answer.event_id: answer.digest for answer in ANSWERS}
 @pytest.mark.broker
 def test_nothing_is_lost_or_decided_twice_whatever_dies(tmp_path: Path) -> None:
     """Under half a minute of everything that can go wrong each claim gets the one decision it would get in peace."""
-    outcome = run(tmp_path / "chaos", seconds=30, seed=190)  # with this seed, of everything something comes early
+    outcome = run(tmp_path / "chaos", seconds=30, seed=840)  # with this seed, of everything something comes early
 
     assert outcome.holds, str(outcome)
     assert outcome.counts["kills"] > 0
