@@ -137,11 +137,12 @@ class BatchConsumer(driver.Consumer):
                 self.log.warning("batches were not acknowledged in time; their claims will be decided again")
                 break
             await self._sleep_until_woken(remaining)
-        # After a crash the consumer's thread ends at once, and may never answer.
-        committing = asyncio.ensure_future(self.commit_and_end_transactions())
-        done, _ = await asyncio.wait({committing}, timeout=_COMMIT_SECONDS)
-        if done:
-            committing.result()
+        try:
+            async with asyncio.timeout(_COMMIT_SECONDS):
+                await self.commit_and_end_transactions()
+        except (TimeoutError, RuntimeError) as error:
+            # After a crash the consumer's thread ends at once: it does not answer, or its event loop is closed.
+            self.log.warning("the last batches are not committed, their claims will be decided again: %r", error)
 
     def _has_begun(self) -> bool:
         messages = (message for queue in self._in_flight.values() for message, _ in queue)
