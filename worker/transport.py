@@ -125,11 +125,12 @@ class BatchConsumer(driver.Consumer):
         """Stock Faust waits for every event it has delivered, also those that nobody has begun, and without an end."""
         if not await self.lanes.finish(self.settings.stop_timeout_seconds):
             self.log.warning("batches were not published in time; their claims will be decided again")
-        # After a crash the consumer's thread ends at once, and may never answer.
-        committing = asyncio.ensure_future(self.commit_and_end_transactions())
-        done, _ = await asyncio.wait({committing}, timeout=_COMMIT_SECONDS)
-        if done:
-            committing.result()
+        try:
+            async with asyncio.timeout(_COMMIT_SECONDS):
+                await self.commit_and_end_transactions()
+        except (TimeoutError, RuntimeError) as error:
+            # After a crash the consumer's thread ends at once: it does not answer, or its event loop is closed.
+            self.log.warning("the last batches are not committed, their claims will be decided again: %r", error)
 
     def verify_event_path(self, now: float, tp: TP) -> None:
         """Faust's watchdog expects an event per partition and would cry wolf over batches; lag says the same better."""
