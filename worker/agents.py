@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -137,18 +136,16 @@ async def agent(stream: Any, app: Any, scrubber: Scrubber, lanes: Lanes) -> None
     Faust would acknowledge the event of a failed agent and go on with the next one: so no exception passes, and what
     can't be decided stops the worker, to be read again.
     """
-    try:
-        async for event in stream.noack().events():
-            batch: Batch = event.value
-            lanes.begun()
-            try:
-                await _decide(batch, app, scrubber, lanes)
-            finally:
-                lanes.done()
-    except asyncio.CancelledError:
-        raise
-    except Exception as error:  # noqa: BLE001
-        lanes.failed(error)
+    async for event in stream.noack().events():
+        lanes.begun()
+        try:
+            await _decide(event.value, app, scrubber, lanes)
+        except Exception as error:  # noqa: BLE001
+            app.stop_because(error)
+        finally:
+            lanes.done()
+        if app.failure is not None:
+            await asyncio.Event().wait()  # until the worker has stopped
 
 
 async def _decide(batch: Batch, app: Any, scrubber: Scrubber, lanes: Lanes) -> None:
@@ -157,13 +154,3 @@ async def _decide(batch: Batch, app: Any, scrubber: Scrubber, lanes: Lanes) -> N
         if batch.generation != app.consumer_generation_id or lane is None:
             continue  # of an old assignment: whoever has the partition now reads it again
         lane.add(await scrubber.decide(lane.take_up(records), lanes.begin_due))
-
-
-async def stop_worker(app: Any, error: Exception) -> None:
-    """Stop the process: what is published is committed, what failed is not; a supervisor starts it again."""
-    if app.failure is None:
-        log.error("worker stops", reason=f"{type(error).__name__}: {error}")
-        app.failure = error
-    await app.crash(error)
-    # A second failure while stopping must not leave a worker that neither works nor ends.
-    asyncio.get_running_loop().call_later(30, os._exit, 1)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+import os
+import signal
+import threading
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,11 +17,16 @@ from aiokafka.errors import KafkaError
 from rules import RuleSet
 from worker import agents
 from worker.data_directory import Sign, data_directory
+from worker.deadletter import DeadLetterFloodError
 from worker.kafka import KafkaProblemError, refusal_of, ssl_context
 from worker.lanes import Lanes
 from worker.settings import Settings
 from worker.splitter import Splitter
+from worker.terminal import FAILED, FLOOD, say
 from worker.transport import batch_transport
+
+_LAST_SECONDS = 0.5
+"""Of the time for stopping, kept back for ending by force."""
 
 log = structlog.get_logger("claimscrub.worker")
 
@@ -94,9 +101,38 @@ def build_app(settings: Settings, ruleset: RuleSet, folder: Path) -> Any:
 
 
 def _stop_because(app: Any, error: Exception) -> None:
-    """From any thread."""
-    with suppress(RuntimeError):  # the loop is closed: the worker has ended already
-        asyncio.run_coroutine_threadsafe(agents.stop_worker(app, error), app.loop)
+    """Stop, from any thread: what was published is committed, what failed is not, and a supervisor starts anew."""
+    if app.failure is None:
+        log.error("worker stops", reason=f"{type(error).__name__}: {error}")
+        app.failure = error
+        # Not Faust's crash(), which ends the consumer's thread before the last commit.
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _reason(failure: Exception, settings: Settings) -> Exception:
+    """Why the worker has stopped, as its user is told."""
+    if isinstance(failure, KafkaError):
+        said = f"Kafka failed, nothing is lost: {type(failure).__name__}: {failure}"
+        return KafkaProblemError(refusal_of(failure, settings) or said)
+    return failure
+
+
+class _Worker(faust.Worker):  # type: ignore[misc]
+    """Faust's worker, with an end to its stopping: brokers that don't answer can't hold it up."""
+
+    settings: Settings
+
+    def _schedule_shutdown(self, number: signal.Signals) -> None:
+        timer = threading.Timer(self.settings.stop_timeout_seconds - _LAST_SECONDS, self._end)
+        timer.daemon = True
+        timer.start()
+        super()._schedule_shutdown(number)
+
+    def _end(self) -> None:
+        failure = self.app.failure or KafkaProblemError("brokers did not answer while the worker stopped")
+        log.warning("stopped by force", reason="what is not committed will be decided again")
+        say(f"claimscrub: {_reason(failure, self.settings)}")
+        os._exit(FLOOD if isinstance(failure, DeadLetterFloodError) else FAILED)
 
 
 def _start_splitter(app: Any, settings: Settings, folder: Path) -> Splitter:
@@ -115,16 +151,14 @@ def run_worker(settings: Settings, ruleset: RuleSet) -> None:
     """
     with data_directory(settings) as folder:
         app = build_app(settings, ruleset, folder)
-        worker = faust.Worker(app, quiet=True, redirect_stdouts=False, override_logging=False)
+        worker = _Worker(app, quiet=True, redirect_stdouts=False, override_logging=False)
+        worker.settings = settings
         worker.spinner = None  # it writes to standard output even where that is no terminal
         try:
             worker.execute_from_commandline()
         except SystemExit as end:
-            if isinstance(app.failure, KafkaError):
-                said = f"Kafka failed, nothing is lost: {type(app.failure).__name__}: {app.failure}"
-                raise KafkaProblemError(refusal_of(app.failure, settings) or said) from None
             if app.failure is not None:
-                raise app.failure from None
+                raise _reason(app.failure, settings) from None
             if end.code:
                 raise
 

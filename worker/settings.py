@@ -104,7 +104,7 @@ class Settings(BaseSettings):
     )
     startup_timeout_seconds: float = Field(60.0, ge=0, description="How long to wait for the brokers when starting.")
     stop_timeout_seconds: float = Field(
-        10.0, gt=0, description="How long a stopping worker waits for its last batches."
+        10.0, ge=2, description="Within so long a worker stops, whatever the brokers do."
     )
     data_directory: Path | None = Field(None, description="Folder for the worker's files; a temporary one if not set.")
 

@@ -32,7 +32,9 @@ _POLL_SECONDS = 1.0
 _PAUSE_SECONDS = 0.004
 """After a small fetch: each costs about a millisecond of CPU, however little it brings."""
 _SMALL_FETCH = 50
-_COMMIT_SECONDS = 5.0
+_FINISH_SHARE = 0.6
+"""Of the time for stopping, for publishing what was begun."""
+_COMMIT_SECONDS = 2.0
 """For the last commit of a worker that stops."""
 
 
@@ -123,7 +125,7 @@ class BatchConsumer(driver.Consumer):
 
     async def wait_empty(self) -> None:
         """Stock Faust waits for every event it has delivered, also those that nobody has begun, and without an end."""
-        if not await self.lanes.finish(self.settings.stop_timeout_seconds):
+        if not await self.lanes.finish(_FINISH_SHARE * self.settings.stop_timeout_seconds):
             self.log.warning("batches were not published in time; their claims will be decided again")
         try:
             async with asyncio.timeout(_COMMIT_SECONDS):
