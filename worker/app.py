@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 import threading
 from functools import partial
 from pathlib import Path
@@ -27,6 +28,10 @@ from worker.transport import batch_transport
 
 _LAST_SECONDS = 0.5
 """Of the time for stopping, kept back for ending by force."""
+
+_SWITCH_SECONDS = 0.02
+"""How long the consumer's thread may be kept waiting by decisions. The agent lets it run every few milliseconds anyway;
+what Python would take from it in between only costs."""
 
 log = structlog.get_logger("claimscrub.worker")
 
@@ -151,6 +156,7 @@ def run_worker(settings: Settings, ruleset: RuleSet) -> None:
     """
     with data_directory(settings) as folder:
         app = build_app(settings, ruleset, folder)
+        sys.setswitchinterval(_SWITCH_SECONDS)
         worker = _Worker(app, quiet=True, redirect_stdouts=False, override_logging=False)
         worker.settings = settings
         worker.spinner = None  # it writes to standard output even where that is no terminal

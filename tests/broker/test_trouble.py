@@ -66,7 +66,7 @@ def test_a_log_that_can_t_be_written_costs_no_claim(pipeline: Pipeline) -> None:
 def test_a_log_that_nobody_reads_costs_no_claim(pipeline: Pipeline) -> None:
     """A pipe that is full, as of a log collector that hangs, holds up no decision."""
     reading, writing = os.pipe()
-    pipeline.send([(None, claim_event(number) if number % 2 else b"junk") for number in range(1_000)])
+    pipeline.send([(None, claim_event(number) if number % 3 else b"junk") for number in range(1_000)])
     with os.fdopen(reading, "rb"), os.fdopen(writing, "wb") as pipe, pipeline.worker(log=pipe) as worker:
         pipeline.wait_for_all()
         assert worker.terminate() == 0

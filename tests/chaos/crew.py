@@ -39,7 +39,7 @@ class Crew:
         self._pipeline = pipeline
         self._broker_is_down = broker_is_down
         self._partitions = [TopicPartition(pipeline.topics["submitted"], each) for each in range(pipeline.partitions)]
-        # It never joins. Not an AdminClient: librdkafka 2.16 crashes in that when the group has no coordinator.
+        # It never joins. Not an AdminClient: with one, librdkafka 2.16 has crashed while the broker was away.
         self._group = Consumer(
             {
                 "bootstrap.servers": pipeline.kafka.bootstrap_servers,
