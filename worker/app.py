@@ -92,6 +92,10 @@ def build_app(settings: Settings, ruleset: RuleSet, folder: Path) -> Any:
         ready.show()
         log.info("ready", partitions=len(partitions), group_id=settings.group_id)
 
+    @app.on_partitions_revoked.connect  # type: ignore[untyped-decorator]
+    async def revoked(*_: Any, **__: Any) -> None:
+        ready.hide()
+
     @app.on_before_shutdown.connect  # type: ignore[untyped-decorator]
     async def stop(*_: Any, **__: Any) -> None:
         ready.hide()
@@ -151,7 +155,7 @@ def run_worker(settings: Settings, ruleset: RuleSet) -> None:
 
     Raises:
         KafkaProblemError: the brokers refused, or did not answer, what was to be published.
-        DeadLetterFloodError: too many events in a row were not claims.
+        DeadLetterFloodError: too many events were not claims.
         SettingsError: the data directory can't be written to.
     """
     with data_directory(settings) as folder:

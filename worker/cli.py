@@ -62,8 +62,7 @@ def main() -> None:
 def worker(workers: int | None, supervised: bool) -> None:
     """Consume claim events and publish decisions, until SIGTERM.
 
-    Exit code: 0 stopped in good order, 3 settings, brokers or topics are not as they must be, 4 too many dead letters
-    in a row.
+    Exit code: 0 stopped in good order, 3 settings, brokers or topics are not as they must be, 4 too many dead letters.
     """
     # Faust is imported only here: it is slow to import, and the other commands have no use for it.
     import structlog

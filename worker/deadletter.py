@@ -17,7 +17,7 @@ _X12_PREFIX = "claimscrub.x12."
 
 
 class DeadLetterFloodError(RuntimeError):
-    """So many dead letters in a row that a broken sender, or a broken deploy, is the likelier cause."""
+    """So many dead letters that a broken sender, or a broken deploy, is the likelier cause."""
 
 
 def error_headers(

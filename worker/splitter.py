@@ -286,7 +286,7 @@ class Splitter:
         """Publish what is pending in one transaction, or nothing of it.
 
         Raises:
-            DeadLetterFloodError: too many dead letters in a row.
+            DeadLetterFloodError: too many dead letters.
             KafkaException: the brokers refused for good, or again and again.
         """
         if self._lost is not None:

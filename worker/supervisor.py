@@ -48,7 +48,7 @@ def supervise(settings: Settings, workers: int, partitions: int) -> int:
         The exit code: 0 if each worker ended in good order.
 
     Raises:
-        DeadLetterFloodError: a worker met a run of dead letters.
+        DeadLetterFloodError: a worker met a flood of dead letters.
         SettingsError: the data directory can't be written to.
     """
     if workers > partitions:
@@ -94,7 +94,7 @@ class _Worker:
         """Run it, again and again, until it is stopped.
 
         Raises:
-            DeadLetterFloodError: it met a run of dead letters, and so would the next one.
+            DeadLetterFloodError: it met a flood of dead letters, and so would the next one.
         """
         pause = _FIRST_PAUSE_SECONDS
         while not self._stopping.is_set():
@@ -105,9 +105,9 @@ class _Worker:
             tell = self._log.info if code == CLEARED else self._log.warning
             tell("worker ended", exit_code=code, seconds=round(ran, 1))
             if code == FLOOD:
-                said = f"worker {self.number} met a run of dead letters, and all workers are stopped."
+                said = f"worker {self.number} met a flood of dead letters, and all workers are stopped."
                 raise DeadLetterFloodError(
-                    f"{said} Repair the sender, or raise {PREFIX}DEADLETTER_RUN to let them pass"
+                    f"{said} Repair the sender, or raise {PREFIX}DEADLETTER_SHARE to let them pass"
                 )
             if self._stopping.is_set():
                 self.exit_code = code

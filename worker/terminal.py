@@ -17,7 +17,7 @@ from worker.settings import SettingsError
 CLEARED, FLAGGED, UNREADABLE = 0, 1, 2
 FAILED = 3
 FLOOD = 4
-"""A run of dead letters: another start would only pour out more of them."""
+"""A flood of dead letters: another start would only pour out more of them."""
 DAY = click.DateTime(["%Y-%m-%d"])
 """Type of an option that is a day."""
 

@@ -10,17 +10,18 @@ What holds here, and stock Faust does not promise:
 - fetching pauses while too much is fetched and not yet published;
 - before partitions are given away, and before the worker stops, what was begun is published and committed, and what was
   not is dropped, so that nothing is decided twice in an orderly hand-over;
-- internal topics (changelogs, repartitioning) would be delivered the stock way: this app has none.
+- other topics that an app may have (changelogs, repartitioning, replies) go the stock way.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
-from aiokafka.errors import KafkaError
+import structlog
+from aiokafka.errors import KafkaConnectionError, KafkaError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
@@ -37,6 +38,8 @@ _FINISH_SHARE = 0.6
 _COMMIT_SECONDS = 2.0
 """For the last commit of a worker that stops."""
 
+log = structlog.get_logger("claimscrub.worker")
+
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):
     """Faust's consumer thread, with what Faust has fixed: how long a fetch may wait, and what a reader may see."""
@@ -51,7 +54,19 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         return consumer
 
     async def on_start(self) -> None:
-        await super().on_start()
+        """Stock Faust gives up at once where no broker answers."""
+        deadline = time.monotonic() + self.consumer.settings.startup_timeout_seconds
+        while True:
+            try:
+                await super().on_start()
+                break
+            except KafkaConnectionError as error:
+                if time.monotonic() >= deadline:
+                    self.app.stop_because(error)
+                    raise
+                log.warning("waiting", reason=str(error))
+                await self._consumer.stop()
+                await asyncio.sleep(_POLL_SECONDS)
         watch_membership(self._consumer, self.app.stop_because)
 
     async def crash(self, exc: BaseException) -> None:
@@ -89,6 +104,7 @@ class BatchConsumer(driver.Consumer):
 
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
         """Stock Faust asks its list of single acknowledged offsets; with exactly once the lanes commit themselves."""
+        yield from super()._filter_tps_with_pending_acks(topics)
         if self.settings.delivery == "at_least_once":
             for place in self.lanes.committed():
                 tp = TP(*place)
@@ -96,7 +112,15 @@ class BatchConsumer(driver.Consumer):
                     yield tp
 
     def _new_offset(self, tp: TP) -> int | None:
-        return self.lanes.committed().get((tp.topic, tp.partition))
+        offset: int | None
+        if self._is_batched(tp):
+            offset = self.lanes.committed().get((tp.topic, tp.partition))
+        else:
+            offset = super()._new_offset(tp)
+        return offset
+
+    def _is_batched(self, tp: TP) -> bool:
+        return bool(tp.topic == self.settings.submitted_topic)
 
     async def _commit_offsets(self, offsets: Mapping[TP, int], start_new_transaction: bool = True) -> bool:
         # Stock Faust records offsets as committed even where the broker refused them, and so would not try again.
@@ -110,7 +134,7 @@ class BatchConsumer(driver.Consumer):
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Shut predecessors out before Faust reads the committed offsets: their transactions could still move them."""
-        places = [(tp.topic, tp.partition) for tp in assigned if tp.topic == self.settings.submitted_topic]
+        places = [(tp.topic, tp.partition) for tp in assigned if self._is_batched(tp)]
         try:
             await self.lanes.open(places, self._thread.member)
         except Exception as error:  # noqa: BLE001  (in this callback Faust would only log it, and decide all the same)
@@ -176,12 +200,27 @@ class BatchConsumer(driver.Consumer):
         for tp, fetched in records.items():
             if active is None or tp in active or tp in self._buffered_partitions:
                 app.monitor.track_tp_end_offset(tp, self.highwater(tp))
-                parts[tp.topic, tp.partition] = fetched
-                self._read_offset[tp] = fetched[-1].offset + 1
+                if self._is_batched(tp):
+                    parts[tp.topic, tp.partition] = fetched
+                    self._read_offset[tp] = fetched[-1].offset + 1
+                else:
+                    await self._deliver_singly(tp, fetched)
+        if not parts:
+            return 0
         batch = Batch(parts, generation)
-        if parts and self.lanes.fetched(batch):
+        if self.lanes.fetched(batch):
             await self.wait_first(self.callback(_message(batch, generation)), self.suspend_flow.wait())
         return len(batch)
+
+    async def _deliver_singly(self, tp: TP, records: Sequence[Any]) -> None:
+        """As stock Faust does, for topics that are not of claim events."""
+        for record in records:
+            position = self._read_offset[tp]
+            if position is None or record.offset >= position:
+                if position and record.offset > position + 1 and self.app.topics.acks_enabled_for(tp.topic):
+                    await self._add_gap(tp, position + 1, record.offset)
+                await self.wait_first(self.callback(self._to_message(tp, record)), self.suspend_flow.wait())
+                self._read_offset[tp] = record.offset
 
 
 def _message(batch: Batch, generation: int) -> ConsumerMessage:

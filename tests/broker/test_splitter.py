@@ -169,7 +169,7 @@ def test_a_claim_too_large_for_an_event_is_a_dead_letter(pipeline: Pipeline) -> 
 
 
 def test_a_run_of_dead_letters_stops_the_worker(pipeline: Pipeline) -> None:
-    """More unreadable records in a row than allowed stop the worker, and none of them is passed over."""
+    """A larger share of unreadable records than allowed stops the worker, and none of them is passed over."""
     _send(pipeline, *[b"junk"] * 30)
     worker = pipeline.worker(CLAIMSCRUB_DEADLETTER_RUN="20")
 

@@ -137,7 +137,7 @@ def test_a_run_of_dead_letters_stops_all_workers(pipeline: Pipeline, folder: Pat
 
     assert supervisor.wait() == 4
     assert supervisor.log.strip().splitlines()[-1].startswith("claimscrub: worker ")
-    assert "CLAIMSCRUB_DEADLETTER_RUN" in supervisor.log.strip().splitlines()[-1]
+    assert "CLAIMSCRUB_DEADLETTER_SHARE" in supervisor.log.strip().splitlines()[-1]
     assert not any(_runs(pid) for pid in _pids(supervisor).values())
 
 

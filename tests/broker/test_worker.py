@@ -2,11 +2,16 @@
 
 import json
 import random
+import re
+import subprocess
+import sys
 import time
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 
 from tests.kafka_broker import Cluster
 from tests.worker_process import OUTPUTS, Pipeline, claim_event, eventually
@@ -174,8 +179,6 @@ def test_compressed_events_are_read(pipeline: Pipeline, codec: str) -> None:
 
 def test_headers_of_the_sender_travel_on(pipeline: Pipeline) -> None:
     """What the sender put into headers is there for whoever reads the decision."""
-    from confluent_kafka import Producer
-
     producer = Producer({"bootstrap.servers": pipeline.kafka.bootstrap_servers})
     headers: list[tuple[str, str | bytes | None]] = [
         ("traceparent", b"00-abc-def-01"),
@@ -194,19 +197,109 @@ def test_headers_of_the_sender_travel_on(pipeline: Pipeline) -> None:
     assert [value for name, value in message.headers() if name == "ce_id"] != [b"theirs"]
 
 
-def test_a_run_of_dead_letters_stops_the_worker(pipeline: Pipeline) -> None:
-    """More dead letters in a row than allowed stop the worker, and nothing of that batch is passed over."""
-    pipeline.send([(b"k", b"junk") for _ in range(30)])
+def test_a_flood_of_dead_letters_stops_the_worker(pipeline: Pipeline) -> None:
+    """Half of the last events being no claims stops the worker, and nothing of that batch is passed over."""
+    pipeline.send([(b"k", claim_event(number) if number % 2 else b"junk") for number in range(60)])
     pipeline.extra["CLAIMSCRUB_DEADLETTER_RUN"] = "20"
     worker = pipeline.worker()
 
     assert worker.wait() == 4
-    assert "CLAIMSCRUB_DEADLETTER_RUN" in worker.log
+    assert "CLAIMSCRUB_DEADLETTER_SHARE" in worker.log
     assert pipeline.count() == 0
 
-    with pipeline.worker(CLAIMSCRUB_DEADLETTER_RUN="0"):
+    with pipeline.worker(CLAIMSCRUB_DEADLETTER_SHARE="0.6"):
         pipeline.wait_for_all()
     assert len(pipeline.outputs()["deadletter"]) == 30
+
+
+def test_batches_grow_while_more_claims_wait_and_not_otherwise(pipeline: Pipeline) -> None:
+    """A backlog is published in few transactions of the size allowed; a claim that comes alone gets one of its own."""
+    topic = pipeline.topics["cleared"]
+    pipeline.extra["CLAIMSCRUB_BATCH_RECORDS"] = "500"
+    pipeline.send([(b"one-member", claim_event(number)) for number in range(4_000)])
+
+    def transactions() -> int:
+        """Each leaves a marker behind its records."""
+        return sum(pipeline.kafka.end_offsets(topic).values()) - len(pipeline.kafka.read_all(topic))
+
+    with pipeline.worker():
+        pipeline.wait_for_all()
+        many = transactions()
+        for number in range(4_000, 4_005):
+            pipeline.send([(b"one-member", claim_event(number))])
+            pipeline.wait_for_all()
+        single = transactions() - many
+
+    assert 4_000 / 500 <= many <= 4_000 / 100
+    assert single == 5
+
+
+def test_a_message_that_the_brokers_find_too_large_is_a_dead_letter(pipeline: Pipeline) -> None:
+    """A topic that takes less than the settings say costs a claim its decision, not the worker, and says why."""
+    limit = ConfigEntry("max.message.bytes", "20000", incremental_operation=AlterConfigOpType.SET)
+    admin = AdminClient({"bootstrap.servers": pipeline.kafka.bootstrap_servers})
+    resource = ConfigResource(ConfigResource.Type.TOPIC, pipeline.topics["cleared"], incremental_configs=[limit])
+    for changed in admin.incremental_alter_configs([resource]).values():
+        changed.result()
+    large = claim_event(500)[:-1] + b',"note":"' + b"x" * 30_000 + b'"}'
+    pipeline.send([(b"k", claim_event(number)) for number in range(100)])
+    pipeline.send([(b"k", large)])
+    pipeline.send([(b"k", claim_event(number)) for number in range(100, 200)])
+    with pipeline.worker():
+        pipeline.wait_for_all()
+    outputs = pipeline.outputs()
+    (letter,) = outputs["deadletter"]
+
+    assert [json.loads(each.value())["decision"]["claim_id"] for each in outputs["cleared"]] == [
+        f"C{number}" for number in range(200)
+    ]
+    assert letter.value() == large
+    assert "max.message.bytes" in dict(letter.headers())["__connect.errors.exception.message"].decode()
+
+
+def test_other_topics_of_an_app_are_delivered_record_by_record(pipeline: Pipeline) -> None:
+    """What is no claim event goes the stock way of Faust: single events, acknowledged one by one, and committed."""
+    topic = f"{pipeline.prefix}internal"
+    pipeline.kafka.create_topics({topic: pipeline.partitions})
+    producer = Producer({"bootstrap.servers": pipeline.kafka.bootstrap_servers})
+    for number in range(20):
+        producer.produce(topic, b"internal-%d" % number, b"k")
+    producer.flush()
+    pipeline.send([(b"k", claim_event(number)) for number in range(20)])
+    for expected in (20, 0):  # the second worker finds everything committed
+        ended = subprocess.run(
+            [sys.executable, "-c", _APP_WITH_ANOTHER_TOPIC, topic, str(pipeline.folder / f"data-{expected}")],
+            env=pipeline.environment, timeout=60, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert ended.returncode == 0, ended.stderr
+        assert len(re.findall(r"^internal-\d+$", ended.stdout, re.MULTILINE)) == expected
+    assert len(pipeline.outputs()["cleared"]) == 20
+
+
+_APP_WITH_ANOTHER_TOPIC = """
+import os, signal, sys, threading
+from pathlib import Path
+import worker.app
+from rules import RuleSet
+from worker.settings import load_settings
+
+build = worker.app.build_app
+
+def build_with_another(settings, ruleset, folder):
+    app = build(settings, ruleset, folder)
+
+    @app.agent(app.topic(sys.argv[1]))
+    async def other(stream):
+        async for value in stream:
+            print(value.decode(), flush=True)
+
+    return app
+
+worker.app.build_app = build_with_another
+Path(sys.argv[2]).mkdir()
+threading.Timer(8, os.kill, [os.getpid(), signal.SIGTERM]).start()
+worker.app.run_worker(load_settings(), RuleSet.load())
+"""
 
 
 def test_one_worker_serves_billers_with_and_without_a_contract(pipeline: Pipeline, tmp_path: Path) -> None:
