@@ -20,7 +20,7 @@ from aiokafka.client import AIOKafkaClient, CoordinationType
 from aiokafka.structs import TopicPartition
 
 from worker.kafka import aiokafka_config
-from worker.settings import Settings
+from worker.settings import PREFIX, Settings
 
 Coordination = Literal["group", "transaction"]
 Node = int
@@ -201,6 +201,9 @@ class Brokers:
         except KeyError:
             # Of two requests that time out together, the second finds that the connection has been removed already.
             raise errors.KafkaConnectionError("the connection was closed") from None
+        except NotImplementedError as error:
+            said = f"{error}; exactly once needs Kafka 2.5 or newer, or set {PREFIX}DELIVERY=at_least_once"
+            raise errors.IncompatibleBrokerVersion(said) from None
 
     async def look_again(self) -> None:
         """Leaders and coordinators are not what they were thought to be."""

@@ -172,7 +172,9 @@ class _Worker:
             # The in-memory broker does not wake a fetch that waits, as a real one does.
             "FETCH_WAIT_SECONDS": str(_FETCH_MILLISECONDS / 1000),
             "LOG_FORMAT": "json",
-            "X12_TOPIC": "",  # the in-memory broker keeps no offsets sent within a transaction
+            # The in-memory broker keeps no offsets sent within a transaction.
+            "DELIVERY": "at_least_once",
+            "X12_TOPIC": "",
         }
         inherited = {name: value for name, value in os.environ.items() if not name.upper().startswith(PREFIX)}
         self._log = folder / "worker.log"
