@@ -158,7 +158,8 @@ class Lane:
 
     async def _published(self, outputs: list[Output]) -> None:
         partition = self._place[1]
-        limits = self._lanes.most_bytes
+        limits = self._lanes.most_bytes.copy()
+        single = False
         while True:
             by_place: dict[Place, list[Output]] = {}
             for output in outputs:
@@ -175,8 +176,11 @@ class Lane:
                 refused = by_place[error.topic, partition][error.record]
                 deadletter = self._lanes.refused(refused)
                 outputs = [deadletter if each is refused else each for each in outputs]
+                single = True
             else:
-                return
+                break
+        if not single:  # where it was one large message, others may come in batches as before
+            self._lanes.most_bytes = limits
 
     def _lose(self) -> None:
         self._drop()
