@@ -286,7 +286,7 @@ class Patience:
         """
         for code in failed - MOVED - LATER:
             raise RefusedError(code, self._what, self._topics)
-        names = ", ".join(sorted(errors.for_code(code).__name__ for code in failed))
+        names = ", ".join(sorted(Code(code).name for code in failed))
         await self._wait(names, look_again=bool(failed & MOVED))
 
     async def _wait(self, reason: str, *, look_again: bool) -> None:
