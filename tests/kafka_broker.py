@@ -241,8 +241,8 @@ class KafkaBroker(Cluster):
             ),
             "log.dirs": str(data),
             "auto.create.topics.enable": "false",
-            # A single node can hand its partitions to nobody. While it tries, its transaction coordinator takes them for
-            # deleted and completes transactions without the markers in their partitions (seen with 4.3.1): their
+            # A single node can hand its partitions to nobody. While it tries, its transaction coordinator takes them
+            # for deleted and completes transactions without the markers in their partitions (seen with 4.3.1): their
             # records then stay invisible, and the group's offsets unstable, until somebody aborts them by hand.
             "controlled.shutdown.enable": "false",
             # One node can't keep three replicas; two don't have to.
