@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from contextlib import suppress
 from enum import IntEnum
 from typing import Any, Literal
 
@@ -31,6 +30,10 @@ _REQUEST_SECONDS = 20.0
 _FIRST_PAUSE, _LONGEST_PAUSE, _RECONNECT_PAUSE = 0.002, 0.5, 0.1
 """Between two attempts, in seconds. A transaction that still completes delays the next one by a few milliseconds."""
 _COMPLAINT_SECONDS = 5.0
+_SETTLE_SECONDS = 2.0
+"""How long all partitions have to be led, after a connection was lost, before transactions go on. A broker answers when
+it is still coming up; asked to end a transaction then, it may say that it did and leave out the markers in the
+partitions (seen with Kafka 4.3.1), and their records stay invisible."""
 
 
 class Code(IntEnum):
@@ -143,6 +146,9 @@ class Brokers:
         self._client: Any = None
         self._coordinators: dict[tuple[Coordination, str], Node] = {}
         self._complained = 0.0
+        self._topics: list[str] = []
+        self._unsettled = False
+        self._settling = asyncio.Lock()
 
     async def start(self, topics: Iterable[str]) -> None:
         """Connect, and learn who leads the partitions of `topics`.
@@ -161,11 +167,14 @@ class Brokers:
                 await self._client.bootstrap()
                 break
             except errors.KafkaConnectionError:
+                self._unsettled = True
                 await self._client.close()
                 if time.monotonic() >= deadline:
                     raise
                 await asyncio.sleep(_LONGEST_PAUSE)
-        await self._client.set_topics(list(topics))
+        self._topics = list(topics)
+        await self._client.set_topics(self._topics)
+        self._unsettled |= not self._all_led()
 
     async def stop(self) -> None:
         """Close all connections."""
@@ -208,8 +217,38 @@ class Brokers:
     async def look_again(self) -> None:
         """Leaders and coordinators are not what they were thought to be."""
         self._coordinators.clear()
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._client.force_metadata_update(), 1.0)
+        await asyncio.wait({self._client.force_metadata_update()}, timeout=1.0)
+
+    def lost(self) -> None:
+        """A connection is gone, and maybe the broker."""
+        self._unsettled = True
+
+    async def settled(self) -> None:
+        """Wait until the brokers have been up for a while, if one of them was lost."""
+        if not self._unsettled:
+            return
+        async with self._settling:
+            since = None
+            while self._unsettled:
+                await self.look_again()
+                now = time.monotonic()
+                if not self._all_led():
+                    since = None
+                    self.complain("not every partition has a leader")
+                elif since is None:
+                    since = now
+                elif now - since >= _SETTLE_SECONDS:
+                    self._unsettled = False
+                    return
+                await asyncio.sleep(_RECONNECT_PAUSE)
+
+    def _all_led(self) -> bool:
+        cluster = self._client.cluster
+        return all(
+            (partitions := cluster.partitions_for_topic(topic))
+            and all(self.leader(topic, partition) is not None for partition in partitions)
+            for topic in self._topics
+        )
 
     async def ask(
         self,
@@ -236,6 +275,7 @@ class Brokers:
         """
         patience = Patience(self, what, topics)
         while True:
+            await self.settled()
             try:
                 response = await self.send(await find(), request, connection)
             except (errors.KafkaError, OSError, TimeoutError) as error:
@@ -276,6 +316,7 @@ class Patience:
         if isinstance(error, errors.IncompatibleBrokerVersion | errors.AuthenticationFailedError):
             raise error
         self._pause = max(self._pause, _RECONNECT_PAUSE)
+        self._brokers.lost()
         await self._wait(f"{type(error).__name__} {error}".strip(), look_again=True)
 
     async def after_codes(self, failed: set[int]) -> None:

@@ -298,6 +298,7 @@ class PartitionProducer:
         waiting = {place: list(found) for place, found in batches.items()}
         patience = Patience(self._brokers, f"producing to {', '.join(sorted({topic for topic, _ in batches}))}")
         while waiting:
+            await self._brokers.settled()
             by_node: dict[Node | None, dict[Place, RecordBatch]] = {}
             for place, found in waiting.items():
                 by_node.setdefault(self._brokers.leader(*place), {})[place] = found[0]
