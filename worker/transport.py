@@ -245,10 +245,18 @@ def _message(batch: Batch, generation: int) -> ConsumerMessage:
     )
 
 
+class IdleProducer(driver.Producer):
+    """Faust's own producer: nothing is published through it, so it does not connect, and can't fail to."""
+
+    async def on_start(self) -> None:
+        """Stock Faust connects here, and gives up at once where no broker answers."""
+
+
 class BatchTransport(driver.Transport):
     """Faust's aiokafka transport with `BatchConsumer`."""
 
     Consumer: ClassVar[type[BatchConsumer]] = BatchConsumer
+    Producer: ClassVar[type[IdleProducer]] = IdleProducer
 
 
 def batch_transport(app: Any, settings: Settings, lanes: Lanes) -> BatchTransport:

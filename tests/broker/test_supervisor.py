@@ -93,7 +93,7 @@ def test_workers_end_with_a_supervisor_that_is_killed(pipeline: Pipeline, folder
 
 def test_a_worker_that_does_not_end_is_killed(pipeline: Pipeline, folder: Path) -> None:
     """A worker that does not end in time is killed, and the exit code says that not all was in order."""
-    with pipeline.worker("--workers", "2", CLAIMSCRUB_STOP_TIMEOUT_SECONDS="0.5") as supervisor:
+    with pipeline.worker("--workers", "2", CLAIMSCRUB_STOP_TIMEOUT_SECONDS="2") as supervisor:
         _wait_until_ready(supervisor, folder, 2)
         pids = _pids(supervisor)
         os.kill(pids[1], signal.SIGSTOP)

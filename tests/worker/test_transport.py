@@ -36,6 +36,10 @@ LEANED_ON = {
     "faust.transport.drivers.aiokafka:AIOKafkaConsumerThread._create_worker_consumer": "c2701bfc3e6f",
     "faust.transport.drivers.aiokafka:AIOKafkaConsumerThread._fetch_records": "39a2c6c79fc1",
     "faust.transport.drivers.aiokafka:ConsumerRebalanceListener": "f3d04f29dfb3",
+    "faust.transport.drivers.aiokafka:Producer.on_start": "219c9a7a785d",
+    "faust.transport.drivers.aiokafka:Producer.on_stop": "86799c5ab7b6",
+    "faust.transport.drivers.aiokafka:Producer.flush": "36d0cb3615f6",
+    "mode.worker:Worker._schedule_shutdown": "1a6a5dfc88c2",
     # The order in which an app stops, and hands partitions over.
     "faust.app.base:App.on_stop": "bfe5a933defb",
     "faust.app.base:App._stop_consumer": "55854a5de12c",
