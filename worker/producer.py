@@ -47,9 +47,9 @@ Place = tuple[str, int]
 """Topic and partition."""
 
 TRANSACTION_SECONDS = 60.0
-"""How long a dead worker's transaction may hold back readers, where nobody takes its partition over. Not less: it has to
-outlast the restart of a broker. Kafka 4.3.1, when it aborts a transaction of its own accord while it comes up, leaves out
-the markers in the partitions, and their records hold back readers for ever."""
+"""How long a dead worker's transaction may hold back readers, where nobody takes its partition over. Not less: it has
+to outlast the restart of a broker. Kafka 4.3.1, when it aborts a transaction of its own accord while it comes up,
+leaves out the markers in the partitions, and their records hold back readers for ever."""
 _ACKNOWLEDGE_SECONDS = 10.0
 _RECOVERIES = 8
 _MEMBER_LOST = frozenset({Code.ILLEGAL_GENERATION, Code.UNKNOWN_MEMBER_ID, Code.FENCED_INSTANCE_ID})
