@@ -74,6 +74,7 @@ class Code(IntEnum):
     INVALID_RECORD = 87
     UNSTABLE_OFFSET_COMMIT = 88
     THROTTLING_QUOTA_EXCEEDED = 89
+    TRANSACTIONAL_ID_NOT_FOUND = 105
 
 
 MOVED = frozenset(
@@ -211,7 +212,7 @@ class Brokers:
             # Of two requests that time out together, the second finds that the connection has been removed already.
             raise errors.KafkaConnectionError("the connection was closed") from None
         except NotImplementedError as error:
-            said = f"{error}; exactly once needs Kafka 2.5 or newer, or set {PREFIX}DELIVERY=at_least_once"
+            said = f"{error}; exactly once needs Kafka 3.0 or newer, or set {PREFIX}DELIVERY=at_least_once"
             raise errors.IncompatibleBrokerVersion(said) from None
 
     async def look_again(self) -> None:

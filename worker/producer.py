@@ -54,6 +54,7 @@ _ACKNOWLEDGE_SECONDS = 10.0
 _RECOVERIES = 8
 _MEMBER_LOST = frozenset({Code.ILLEGAL_GENERATION, Code.UNKNOWN_MEMBER_ID, Code.FENCED_INSTANCE_ID})
 _TOO_LARGE = frozenset({Code.MESSAGE_TOO_LARGE, Code.RECORD_LIST_TOO_LARGE})
+_COMMITTED = frozenset({"PrepareCommit", "CompleteCommit"})
 _SEQUENCES = 2**31
 
 
@@ -164,6 +165,54 @@ class _StableOffsetsRequest(Request[_StableOffsetsStruct]):  # type: ignore[misc
         return request_struct_class(self._group_id, [(topic, [partition], {})], True, {})
 
 
+class _TransactionsResponse(Response):  # type: ignore[misc]
+    API_KEY = 65
+    API_VERSION = 0
+    SCHEMA = Schema(
+        ("throttle_time_ms", Int32),
+        (
+            "transactions",
+            CompactArray(
+                ("error_code", Int16),
+                ("transactional_id", CompactString("utf-8")),
+                ("state", CompactString("utf-8")),
+                ("timeout_ms", Int32),
+                ("start_time_ms", Int64),
+                ("producer_id", Int64),
+                ("producer_epoch", Int16),
+                (
+                    "topics",
+                    CompactArray(
+                        ("topic", CompactString("utf-8")), ("partitions", CompactArray(Int32)), ("tags", TaggedFields)
+                    ),
+                ),
+                ("tags", TaggedFields),
+            ),
+        ),
+        ("tags", TaggedFields),
+    )
+
+
+class _TransactionsStruct(RequestStruct):  # type: ignore[misc]
+    API_KEY = 65
+    API_VERSION = 0
+    FLEXIBLE_VERSION = True
+    RESPONSE_TYPE = _TransactionsResponse
+    SCHEMA = Schema(("transactional_ids", CompactArray(CompactString("utf-8"))), ("tags", TaggedFields))
+
+
+class _TransactionsRequest(Request[_TransactionsStruct]):  # type: ignore[misc]
+    """DescribeTransactions: how the last transaction of a transactional id has ended (KIP-664)."""
+
+    API_KEY = 65
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def build(self, request_struct_class: type[_TransactionsStruct]) -> _TransactionsStruct:
+        return request_struct_class([self._name], {})
+
+
 class PartitionProducer:
     """Publishes for one input partition, one call after the other.
 
@@ -197,14 +246,37 @@ class PartitionProducer:
             The committed offset, None if there is none; with at least once always None.
         """
         name = self._name if self._transactional else None
+        committed = self._transactional and await self._was_committed()
         request = InitProducerIdRequest(name, int(TRANSACTION_SECONDS * 1000))
         find = self._transaction_coordinator if name else self._brokers.any_node
         answer = await self._ask(f"transactional id {self._name}", find, request, lambda found: [found.error_code])
         self._id, self._epoch = answer.producer_id, answer.producer_epoch
         self._sequences.clear()
         if self._transactional:
+            await self._end_again(commit=committed)
             self._committed = await self._committed_offset()
         return self._committed
+
+    async def _was_committed(self) -> bool:
+        """Whether the last transaction was committed, or is just being."""
+
+        def codes(answer: Any) -> list[int]:
+            return [code for code, *_ in answer.transactions if code != Code.TRANSACTIONAL_ID_NOT_FOUND]
+
+        request = _TransactionsRequest(self._name)
+        answer = await self._ask(f"transactional id {self._name}", self._transaction_coordinator, request, codes)
+        return any(found[2] in _COMMITTED for found in answer.transactions)
+
+    async def _end_again(self, *, commit: bool) -> None:
+        """An empty transaction over all partitions, with the outcome of the last one.
+
+        A broker that is killed, or comes up, may take a transaction for ended and have left out the end in some of its
+        partitions (seen with Kafka 4.3.1). There the next end of this producer's transactions counts.
+        """
+        partition = self._place[1]
+        outputs = (self._settings.cleared_topic, self._settings.flagged_topic, self._settings.deadletter_topic)
+        await self._begin((topic, partition) for topic in outputs)
+        await self._end(commit=commit)
 
     async def _committed_offset(self) -> int | None:
         def codes(answer: Any) -> list[int]:
@@ -254,28 +326,9 @@ class PartitionProducer:
         self._committed = offset
 
     async def _transact(self, batches: Mapping[Place, list[RecordBatch]], offset: int) -> None:
-        group_id = self._settings.group_id
-        identity = (self._name, self._id, self._epoch)
-        topics: dict[str, list[int]] = {}
-        for topic, partition in batches:
-            topics.setdefault(topic, []).append(partition)
-        of_transaction = self._transaction_coordinator
-        await _together(
-            self._ask(
-                f"transactional id {self._name}",
-                of_transaction,
-                AddPartitionsToTxnRequest(*identity, list(topics.items())),
-                lambda answer: [code for _, found in answer.errors for _, code in found],
-                list(topics),
-            ),
-            self._ask(
-                f"group {group_id}",
-                of_transaction,
-                AddOffsetsToTxnRequest(*identity, group_id),
-                lambda answer: [answer.error_code],
-            ),
-        )
+        await self._begin(batches)
         topic, partition = self._place
+        group_id = self._settings.group_id
         await _together(
             self._produce(batches),
             self._ask(
@@ -288,10 +341,36 @@ class PartitionProducer:
                 [topic],
             ),
         )
+        await self._end(commit=True)
+
+    async def _begin(self, places: Iterable[Place]) -> None:
+        """Open a transaction over output partitions and the group's offsets."""
+        group_id = self._settings.group_id
+        identity = (self._name, self._id, self._epoch)
+        topics: dict[str, list[int]] = {}
+        for topic, partition in places:
+            topics.setdefault(topic, []).append(partition)
+        await _together(
+            self._ask(
+                f"transactional id {self._name}",
+                self._transaction_coordinator,
+                AddPartitionsToTxnRequest(*identity, list(topics.items())),
+                lambda answer: [code for _, found in answer.errors for _, code in found],
+                list(topics),
+            ),
+            self._ask(
+                f"group {group_id}",
+                self._transaction_coordinator,
+                AddOffsetsToTxnRequest(*identity, group_id),
+                lambda answer: [answer.error_code],
+            ),
+        )
+
+    async def _end(self, *, commit: bool) -> None:
         await self._ask(
             f"transactional id {self._name}",
-            of_transaction,
-            EndTxnRequest(*identity, True),
+            self._transaction_coordinator,
+            EndTxnRequest(self._name, self._id, self._epoch, commit),
             lambda answer: [answer.error_code],
         )
 
