@@ -22,7 +22,7 @@ from tests.bench.candidates import LATENCY_CANDIDATES, Candidate, chosen
 from tests.bench.claims import claim_events, claim_pool
 from tests.bench.exchange import Events, Exchange, Window
 from tests.bench.report import OUTPUT, SHARED_CORES, about, console, print_about
-from tests.bench.rounds import in_turn
+from tests.bench.rounds import turns
 from tests.bench.running import Running
 from tests.bench.stage import bench_cluster, stage, topics
 from tests.kafka_broker import Cluster
@@ -84,13 +84,15 @@ def main() -> None:
         each.name: {rate: [] for rate in options.rates} for each in options.only
     }
     with bench_cluster() as cluster:
-        for number in range(1, options.rounds + 1):
-            for candidate in in_turn(options.only, number):
-                log = options.output / f"latency-{candidate.name}-{number}"
-                for rate, window in _run(cluster, candidate, options.rates, options.seconds, events, log=log).items():
-                    windows[candidate.name][rate].append(window)
-                    _print_window(number, candidate.name, told(rate, [window]))
-    latency = {name: {str(rate): told(rate, each) for rate, each in found.items()} for name, found in windows.items()}
+        for number, candidate in turns(options.only, options.rounds):
+            log = options.output / f"latency-{candidate.name}-{number}"
+            found = _run(cluster, candidate, options.rates, options.seconds, events, log=log)
+            for rate, window in found.items() if number > 0 else ():
+                windows[candidate.name][rate].append(window)
+                _print_window(number, candidate.name, told(rate, [window]))
+    latency = {
+        name: {str(rate): told(rate, each) for rate, each in by_rate.items()} for name, by_rate in windows.items()
+    }
     _print_table(latency, options.rates)
     path = options.output / "latency.json"
     path.write_text(json.dumps({**machine, "seconds": options.seconds, "latency": latency}, indent=2) + "\n")

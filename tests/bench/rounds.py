@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
@@ -49,17 +49,28 @@ def run_rounds(
         stack.enter_context(topics(cluster, *submitted.values()))
         for one_in, topic in submitted.items():
             submit(cluster, topic, events(claims // one_in))
-        for number in range(1, rounds + 1):
-            for candidate in in_turn(candidates, number):
-                run = f"{prefix}.{candidate.name}-{number}"
-                with stage(cluster, run, submitted[candidate.one_in]) as on:
-                    figures = measure(on, candidate, folder / f"{candidate.name}-{number}")
+        for number, candidate in turns(candidates, rounds):
+            run = f"{prefix}.{candidate.name}-{number}"
+            with stage(cluster, run, submitted[candidate.one_in]) as on:
+                figures = measure(on, candidate, folder / f"{candidate.name}-{number}")
+            if number > 0:
                 found[candidate.name].append(figures)
                 console.print(
                     f"round {number}  {candidate.name:26} {figures.claims_per_second:8,.0f} claims/s"
                     f" {figures.cpu_us_per_claim:7.1f} µs"
                 )
     return {name: summary(figures) for name, figures in found.items()}
+
+
+def turns(candidates: Sequence[Candidate], rounds: int) -> Iterator[tuple[int, Candidate]]:
+    """Number of the round and candidate, for each run there is to be.
+
+    Round 0 is not to be counted: a broker that was just started is slow until its code is compiled.
+    """
+    yield 0, candidates[-1]
+    for number in range(1, rounds + 1):
+        for candidate in in_turn(candidates, number):
+            yield number, candidate
 
 
 def in_turn(candidates: Sequence[Candidate], number: int) -> list[Candidate]:

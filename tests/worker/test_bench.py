@@ -12,7 +12,7 @@ from tests.bench.chart import chart
 from tests.bench.exchange import Window
 from tests.bench.latency import percentile, told
 from tests.bench.measure import Figures, Progress, count, marked
-from tests.bench.rounds import in_turn, summary
+from tests.bench.rounds import in_turn, summary, turns
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -51,6 +51,11 @@ def test_each_candidate_goes_first_in_turn() -> None:
     assert [order[0] for order in rounds] == list(CANDIDATES)
     names = sorted(candidate.name for candidate in CANDIDATES)
     assert all(sorted(candidate.name for candidate in order) == names for order in rounds)
+
+
+def test_a_round_that_does_not_count_comes_first() -> None:
+    """One run warms the broker up before every candidate has its rounds."""
+    assert [number for number, _ in turns(CANDIDATES, 2)] == [0] + [1] * len(CANDIDATES) + [2] * len(CANDIDATES)
 
 
 def test_markers_of_transactions_are_not_counted_as_outputs() -> None:
