@@ -331,7 +331,7 @@ def _check_permissions(settings: Settings) -> None:
     groups = [settings.group_id]
     if settings.x12_topic:
         needed[settings.x12_topic] = (read,)
-        groups.append(f"{settings.group_id}-x12")
+        groups.append(settings.x12_group_id)
     admin = AdminClient(confluent_config(settings))
     asked: dict[str, Any] = {"include_authorized_operations": True, "request_timeout": 10.0}
     for name, future in admin.describe_topics(TopicCollection(list(needed)), **asked).items():

@@ -274,7 +274,7 @@ class PartitionProducer:
         partitions (seen with Kafka 4.3.1). There the next end of this producer's transactions counts.
         """
         partition = self._place[1]
-        outputs = (self._settings.cleared_topic, self._settings.flagged_topic, self._settings.deadletter_topic)
+        _, *outputs = self._settings.topics
         await self._begin((topic, partition) for topic in outputs)
         await self._end(commit=commit)
 
@@ -305,12 +305,12 @@ class PartitionProducer:
             TooLargeError: the brokers don't take a record batch; nothing stands.
             RefusedError: the brokers refuse for good; nothing stands.
         """
+        batches = {
+            place: record_batches(records, most_bytes[place[0]], self._settings.compression)
+            for place, records in outputs.items()
+        }
         for attempt in range(_RECOVERIES + 1):
             try:
-                batches = {
-                    place: record_batches(records, most_bytes[place[0]], self._settings.compression)
-                    for place, records in outputs.items()
-                }
                 await (self._transact(batches, offset) if self._transactional else self._produce(batches))
             except RefusedError as error:
                 if error.code in FINAL or attempt == _RECOVERIES:
@@ -389,13 +389,13 @@ class PartitionProducer:
                 if isinstance(answer, Exception):
                     trouble = answer
                 else:
-                    failed |= self._settled(waiting, answer)
+                    failed |= self._take_off(waiting, answer)
             if trouble is not None:
                 await patience.after_error(trouble)
             elif failed:
                 await patience.after_codes(failed)
 
-    def _settled(self, waiting: dict[Place, list[RecordBatch]], answer: Mapping[Place, int]) -> set[int]:
+    def _take_off(self, waiting: dict[Place, list[RecordBatch]], answer: Mapping[Place, int]) -> set[int]:
         """Take off what a broker has now; the error codes of the rest, which may be tried again."""
         failed = set()
         for place, code in answer.items():

@@ -131,6 +131,11 @@ class Settings(BaseSettings):
         return self
 
     @property
+    def x12_group_id(self) -> str:
+        """Consumer group of those workers, for the X12 topic."""
+        return f"{self.group_id}-x12"
+
+    @property
     def topics(self) -> tuple[str, str, str, str]:
         """Submitted, cleared, flagged, dead letter: those with the same number of partitions."""
         return (self.submitted_topic, self.cleared_topic, self.flagged_topic, self.deadletter_topic)

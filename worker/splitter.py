@@ -151,7 +151,7 @@ class Splitter:
         self._settings = settings
         self._sizes = Sizes(settings.max_x12_bytes, settings.max_claim_bytes)
         self._folder = folder
-        self._group_id = f"{settings.group_id}-x12"
+        self._group_id = settings.x12_group_id
         self._worker_stops = stopping
         self._failed = failed
         self._told_to_stop = threading.Event()

@@ -121,8 +121,7 @@ class _Worker:
                 pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
     async def _run(self) -> int:
-        with suppress(OSError):
-            self._ready.unlink()  # of a worker that was killed
+        Sign(self._ready).hide()  # of a worker that was killed
         environment = {
             **os.environ,
             f"{PREFIX}DATA_DIRECTORY": str(self._folder),

@@ -209,7 +209,7 @@ class BatchConsumer(driver.Consumer):
             return 0
         batch = Batch(parts, generation)
         if self.lanes.fetched(batch):
-            await self.wait_first(self.callback(_message(batch, generation)), self.suspend_flow.wait())
+            await self.wait_first(self.callback(_message(batch)), self.suspend_flow.wait())
         return len(batch)
 
     async def _deliver_singly(self, tp: TP, records: Sequence[Any]) -> None:
@@ -223,7 +223,7 @@ class BatchConsumer(driver.Consumer):
                 self._read_offset[tp] = record.offset
 
 
-def _message(batch: Batch, generation: int) -> ConsumerMessage:
+def _message(batch: Batch) -> ConsumerMessage:
     """The event that Faust's streams carry; it names the first partition, but stands for all of the fetch."""
     place, records = next(iter(batch.parts.items()))
     tp = TP(*place)
@@ -241,7 +241,7 @@ def _message(batch: Batch, generation: int) -> ConsumerMessage:
         serialized_key_size=0,
         serialized_value_size=0,
         tp=tp,
-        generation_id=generation,
+        generation_id=batch.generation,
     )
 
 

@@ -10,7 +10,6 @@ import argparse
 import json
 from pathlib import Path
 
-from rules import RuleSet
 from tests.bench.candidates import CANDIDATES, QUIX_PYTHON, chosen
 from tests.bench.chart import chart
 from tests.bench.claims import claim_events, claim_pool
@@ -18,9 +17,8 @@ from tests.bench.parts import measure_catalogue, measure_parts
 from tests.bench.report import (
     OUTPUT,
     SHARED_CORES,
-    about,
     console,
-    print_about,
+    opened,
     print_catalogue,
     print_end_to_end,
     print_parts,
@@ -44,10 +42,7 @@ def main() -> None:
     options = parser.parse_args()
     if any(candidate.command[0] == str(QUIX_PYTHON) for candidate in options.only) and not QUIX_PYTHON.exists():
         parser.error(f"the environment of Quix Streams is missing: make {QUIX_PYTHON.parents[1] / '.ready'}")
-    options.output.mkdir(parents=True, exist_ok=True)
-    ruleset = RuleSet.load()
-    told = about()
-    print_about(told, rules=len(ruleset.rules))
+    ruleset, machine = opened(options.output)
     pool = claim_pool(ruleset)
     with bench_cluster() as cluster:
         end_to_end = run_rounds(
@@ -67,7 +62,7 @@ def main() -> None:
     print_catalogue(catalogue)
     print_x12(x12)
     results = {
-        **told,
+        **machine,
         "rule_set": {"version": ruleset.version, "digest": ruleset.digest, "rules": len(ruleset.rules)},
         "claims": options.claims,
         "end_to_end": end_to_end,
@@ -81,7 +76,7 @@ def main() -> None:
     if options.chart:
         foot = (
             f"Median of {options.rounds} rounds, {options.claims:,} claims of 2 KB, {len(ruleset.rules)} rules;"
-            f" Kafka {told['versions']['kafka']} and load share the {told['machine']['cores']} cores"
+            f" Kafka {machine['versions']['kafka']} and load share the {machine['machine']['cores']} cores"
         )
         options.chart.write_text(chart(end_to_end, foot))
 

@@ -17,11 +17,10 @@ from typing import Any
 
 from rich.table import Table
 
-from rules import RuleSet
 from tests.bench.candidates import LATENCY_CANDIDATES, Candidate, chosen
 from tests.bench.claims import claim_events, claim_pool
 from tests.bench.exchange import Events, Exchange, Window
-from tests.bench.report import OUTPUT, SHARED_CORES, about, console, print_about
+from tests.bench.report import OUTPUT, SHARED_CORES, console, opened
 from tests.bench.rounds import turns
 from tests.bench.running import Running
 from tests.bench.stage import bench_cluster, stage, topics
@@ -71,10 +70,7 @@ def main() -> None:
     parser.add_argument("--only", type=chosen(LATENCY_CANDIDATES), default=LATENCY_CANDIDATES, metavar="NAME,NAME")
     parser.add_argument("--output", type=Path, default=OUTPUT, help="folder for latency.json and logs")
     options = parser.parse_args()
-    options.output.mkdir(parents=True, exist_ok=True)
-    ruleset = RuleSet.load()
-    machine = about()
-    print_about(machine, rules=len(ruleset.rules))
+    ruleset, machine = opened(options.output)
     events = claim_events(claim_pool(ruleset), sys.maxsize)
     # What this process does besides must not make the claims late, or be taken for latency.
     gc.freeze()

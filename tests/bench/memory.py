@@ -13,7 +13,7 @@ from rich.table import Table
 from rules import RuleSet
 from tests.bench.candidates import worker
 from tests.bench.claims import claim_events, claim_pool
-from tests.bench.report import OUTPUT, about, console, print_about
+from tests.bench.report import OUTPUT, console, opened
 from tests.bench.running import Running
 from tests.bench.stage import Stage, Submitter, bench_cluster, stage, topics
 
@@ -38,10 +38,7 @@ def main() -> None:
     parser.add_argument("--delivery", choices=("exactly_once", "at_least_once"), default="exactly_once")
     parser.add_argument("--output", type=Path, default=OUTPUT, help="folder for memory.json and the log")
     options = parser.parse_args()
-    options.output.mkdir(parents=True, exist_ok=True)
-    ruleset = RuleSet.load()
-    machine = about()
-    print_about(machine, rules=len(ruleset.rules))
+    ruleset, machine = opened(options.output)
     run = f"bench-{uuid.uuid4().hex[:8]}.memory"
     submitted = f"{run}.submitted"
     candidate = worker(options.delivery)

@@ -15,6 +15,7 @@ import confluent_kafka
 from rich.console import Console
 from rich.table import Table
 
+from rules import RuleSet
 from tests.bench.candidates import REFERENCE, ROOT
 from tests.bench.stage import PARTITIONS, SERVERS
 
@@ -25,14 +26,14 @@ SHARED_CORES = "Load, broker and workers share the machine's cores, so see CPU p
 console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
 
 
-def about() -> dict[str, dict[str, Any]]:
-    """Machine and versions."""
-    return {"machine": _machine(), "versions": _versions()}
-
-
-def print_about(about: Mapping[str, Mapping[str, Any]], **more: Any) -> None:
-    pairs = {**about["machine"], **about["versions"], **more}
+def opened(output: Path) -> tuple[RuleSet, dict[str, dict[str, Any]]]:
+    """What each benchmark begins with: its folder is made, the rules are loaded; machine and versions, also printed."""
+    output.mkdir(parents=True, exist_ok=True)
+    ruleset = RuleSet.load()
+    machine = {"machine": _machine(), "versions": _versions()}
+    pairs = {**machine["machine"], **machine["versions"], "rules": len(ruleset.rules)}
     console.print(", ".join(f"{name} {value}" for name, value in pairs.items()))
+    return ruleset, machine
 
 
 def _machine() -> dict[str, Any]:

@@ -9,10 +9,9 @@ from typing import Any
 
 from rich.table import Table
 
-from rules import RuleSet
 from tests.bench.candidates import worker
 from tests.bench.claims import claim_events, claim_pool
-from tests.bench.report import OUTPUT, SHARED_CORES, about, console, print_about
+from tests.bench.report import OUTPUT, SHARED_CORES, console, opened
 from tests.bench.rounds import run_rounds
 from tests.bench.stage import bench_cluster
 
@@ -28,10 +27,7 @@ def main() -> None:
     parser.add_argument("--delivery", choices=("exactly_once", "at_least_once"), default="exactly_once")
     parser.add_argument("--output", type=Path, default=OUTPUT, help="folder for scale.json and logs")
     options = parser.parse_args()
-    options.output.mkdir(parents=True, exist_ok=True)
-    ruleset = RuleSet.load()
-    machine = about()
-    print_about(machine, rules=len(ruleset.rules))
+    ruleset, machine = opened(options.output)
     pool = claim_pool(ruleset)
     candidates = [worker(options.delivery, processes) for processes in (1, 2)]
     with bench_cluster(_JOIN_TOGETHER) as cluster:
