@@ -87,6 +87,14 @@ class Cluster:
                     raise
                 time.sleep(0.05)
 
+    def wait_until_stable(self, topic: str, timeout: float = 30) -> None:
+        """Wait until no transaction is open: its end reaches one partition after the other."""
+        deadline = time.monotonic() + timeout
+        while self.end_offsets(topic, "read_committed") != self.end_offsets(topic):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"a transaction on {topic} has been open for {timeout} s")
+            time.sleep(0.05)
+
     def read_all(self, topic: str, timeout: float = 30, isolation: Isolation = "read_committed") -> list[Message]:
         """Every record up to the end offsets at the time of the call, ordered by partition and offset."""
         records = self.read(topic, timeout, isolation)
@@ -140,11 +148,16 @@ class KafkaBroker(Cluster):
 
     Ports and data stay the same over `stop` or `kill` and another `start`. The data is kept in `folder`, or in a
     temporary one that goes with the context manager. `settings` are added to its server.properties. One that `joins`
-    another is a second broker of its cluster, without a vote: it may fail, and the first one goes on.
+    another is a second broker of its cluster, without a vote: it may fail, and the first one goes on. `features` are
+    levels of features of a new cluster other than the newest, by name.
     """
 
     def __init__(
-        self, folder: Path | None = None, settings: Mapping[str, str] | None = None, joins: "KafkaBroker | None" = None
+        self,
+        folder: Path | None = None,
+        settings: Mapping[str, str] | None = None,
+        joins: "KafkaBroker | None" = None,
+        features: Mapping[str, int] | None = None,
     ) -> None:
         self._java = _java()
         self.secure_servers: dict[str, str] = {}
@@ -152,6 +165,7 @@ class KafkaBroker(Cluster):
         self._temporary = tempfile.mkdtemp(prefix="claimscrub-kafka-") if folder is None else None
         self._folder = Path(self._temporary or str(folder)).resolve()
         self._settings = settings or {}
+        self._features = [f"{name}={level}" for name, level in (features or {}).items()]
         self._process: subprocess.Popen[bytes] | None = None
         port, own_control = _free_ports(2)
         self.node = 1 if joins is None else 2
@@ -173,6 +187,7 @@ class KafkaBroker(Cluster):
         with self.log_path.open("ab") as log:
             if not (data / "meta.properties").exists():
                 form = ["format", "--cluster-id", self._cluster_id, "--config", str(properties)]
+                form += [part for feature in self._features for part in ("--feature", feature)]
                 tool = ["kafka.tools.StorageTool", *form]
                 if subprocess.run([*self._command(), *tool], check=False, stdout=log, stderr=log).returncode:
                     raise RuntimeError(f"cannot format the broker's data folder:\n{self._log_end()}")

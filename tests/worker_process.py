@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -138,6 +140,11 @@ class Pipeline:
         """`claimscrub worker` in the pipeline's environment and `extra`; its log goes to `log`, or to a file."""
         return Worker(self, options, log, extra)
 
+    def decided(self) -> Counter[str]:
+        """How often each input was answered, by the id of the event."""
+        outputs = self.outputs()
+        return Counter(dict(message.headers())["ce_id"].decode() for name in OUTPUTS for message in outputs[name])
+
 
 class Worker:
     """A running worker; leaving the context stops it."""
@@ -195,3 +202,19 @@ class Worker:
             self.terminate()
         if error is not None:
             print(self.log[-4000:], file=sys.stderr)
+
+
+def decided_between_kills(pipeline: Pipeline, kills: int = 10) -> Counter[str]:
+    """How often each of a thousand events before each kill was answered, by workers killed at random moments."""
+    moments = random.Random(63685)
+    pipeline.extra["CLAIMSCRUB_BATCH_RECORDS"] = "200"
+    for round_number in range(kills):
+        pipeline.send([(None, claim_event(round_number * 1_000 + number)) for number in range(1_000)])
+        worker = pipeline.worker()
+        before = pipeline.count()
+        eventually(lambda before=before: pipeline.count() > before, 40)  # type: ignore[misc]
+        time.sleep(moments.uniform(0, 0.15))
+        worker.kill()
+    with pipeline.worker():
+        eventually(lambda: len(pipeline.decided()) >= pipeline.sent, 60)
+    return pipeline.decided()

@@ -18,7 +18,9 @@ from aiokafka import errors
 from aiokafka.client import AIOKafkaClient, CoordinationType
 from aiokafka.structs import TopicPartition
 
+from rules import __version__
 from worker.kafka import aiokafka_config
+from worker.protocol import FeaturesRequest, Place, ProduceRequest, Sealed, feature_level
 from worker.settings import PREFIX, Settings
 
 Coordination = Literal["group", "transaction"]
@@ -34,6 +36,8 @@ _SETTLE_SECONDS = 2.0
 """How long all partitions have to be led, after a connection was lost, before transactions go on. A broker answers when
 it is still coming up; asked to end a transaction then, it may say that it did and leave out the markers in the
 partitions (seen with Kafka 4.3.1), and their records stay invisible."""
+_JOINING_LEVEL = 2
+"""Of the cluster's transaction.version."""
 
 
 class Code(IntEnum):
@@ -140,11 +144,18 @@ class RefusedError(errors.KafkaError):  # type: ignore[misc]
 
 
 class Brokers:
-    """The client, with what is known of leaders and coordinators."""
+    """The client, with what is known of leaders and coordinators.
+
+    Attributes:
+        joining: partitions join a transaction as they are written to; else they have to be added before.
+    """
 
     def __init__(self, settings: Settings) -> None:
+        self.joining = False
         self._settings = settings
         self._client: Any = None
+        self._gathered: dict[Node, list[tuple[Place, Sealed]]] = {}
+        self._together: dict[Node, asyncio.Future[Any]] = {}
         self._coordinators: dict[tuple[Coordination, str], Node] = {}
         self._complained = 0.0
         self._topics: list[str] = []
@@ -176,6 +187,12 @@ class Brokers:
         self._topics = list(topics)
         await self._client.set_topics(self._topics)
         self._unsettled |= not self._all_led()
+        if self._settings.delivery == "exactly_once":
+            request = FeaturesRequest("claimscrub", __version__)
+            answer = await self.ask(
+                "features", self.any_node, request, lambda found: [found.error_code], connection="features"
+            )
+            self.joining = feature_level(answer, "transaction.version") >= _JOINING_LEVEL
 
     async def stop(self) -> None:
         """Close all connections."""
@@ -214,6 +231,20 @@ class Brokers:
         except NotImplementedError as error:
             said = f"{error}; exactly once needs Kafka 3.0 or newer, or set {PREFIX}DELIVERY=at_least_once"
             raise errors.IncompatibleBrokerVersion(said) from None
+
+    async def produce(self, node: Node, sealed: list[tuple[Place, Sealed]], timeout_ms: int) -> Any:
+        """Send record batches that are of no transaction, in one request with all others of the same moment."""
+        gathered = self._gathered.get(node)
+        if gathered is None:
+            gathered = self._gathered[node] = []
+            self._together[node] = asyncio.ensure_future(self._produce_gathered(node, timeout_ms))
+        gathered += sealed
+        return await asyncio.shield(self._together[node])
+
+    async def _produce_gathered(self, node: Node, timeout_ms: int) -> Any:
+        await asyncio.sleep(0)  # whoever is ready by now joins
+        gathered = self._gathered.pop(node)
+        return await self.send(node, ProduceRequest(None, -1, timeout_ms, gathered), "produce")
 
     async def look_again(self) -> None:
         """Leaders and coordinators are not what they were thought to be."""

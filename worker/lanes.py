@@ -17,13 +17,14 @@ import structlog
 
 from worker.brokers import Brokers
 from worker.kafka import RECORD_BATCH_BYTES
-from worker.producer import LostPartitionError, PartitionProducer, Place, TooLargeError
+from worker.producer import LostPartitionError, PartitionProducer, TooLargeError
+from worker.protocol import Place
 from worker.records import Headers, Record
 from worker.settings import Settings
 
-_PACE_SECONDS = 0.02
-"""Between the beginnings of two batches of a lane, unless the batch is full: a transaction costs some milliseconds of
-CPU, however small it is. The first claim after a pause does not wait."""
+_PACE_SECONDS = {"exactly_once": 0.03, "at_least_once": 0.0}
+"""Between the beginnings of two batches of a lane, unless the batch is full: a transaction costs the brokers some
+milliseconds of CPU, however small it is. The first claim after a pause does not wait."""
 _LOST_SESSIONS = 2
 """Sessions to wait for the rebalance that takes away a partition which another worker has."""
 
@@ -120,7 +121,7 @@ class Lane:
                 self._alarm = asyncio.get_running_loop().call_later(delay, self._alarmed)
             return
         if full or self._lanes.idle or now - self._since >= settings.batch_seconds:
-            self._next_begin = now + _PACE_SECONDS
+            self._next_begin = now + _PACE_SECONDS[settings.delivery]
             self._task = asyncio.create_task(self._publish(self._take()))
 
     def _alarmed(self) -> None:

@@ -4,7 +4,9 @@ Exactly once: each input partition has a transactional id of its own. Whoever ta
 which ends the predecessor's transaction and shuts it out; only then the committed offset is read. From there on nobody
 else can commit for this partition, so reading the offset after any doubt tells what has become of a transaction whose
 end is not known. Steps: https://kafka.apache.org/protocol (InitProducerId, AddPartitionsToTxn, AddOffsetsToTxn,
-Produce, TxnOffsetCommit, EndTxn); requests that don't need each other's answer go out together.
+Produce, TxnOffsetCommit, EndTxn); requests that don't need each other's answer go out together. Where the cluster has
+transaction.version 2 (Kafka 4.0, KIP-890) partitions and offsets join a transaction as they are written to: the two Add
+requests fall away, and each transaction has an epoch of its own.
 
 At least once: an idempotent producer, and whoever calls commits the offset afterwards.
 """
@@ -14,12 +16,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from aiokafka import errors
-from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.group import HeartbeatRequest
-from aiokafka.protocol.produce import ProduceRequest_v7, ProduceResponse_v7
 from aiokafka.protocol.transaction import (
     AddOffsetsToTxnRequest,
     AddPartitionsToTxnRequest,
@@ -27,24 +27,19 @@ from aiokafka.protocol.transaction import (
     InitProducerIdRequest,
     TxnOffsetCommitRequest,
 )
-from aiokafka.protocol.types import (
-    Boolean,
-    CompactArray,
-    CompactString,
-    Int16,
-    Int32,
-    Int64,
-    Schema,
-    String,
-    TaggedFields,
-)
 
 from worker.brokers import FINAL, LATER, MOVED, Brokers, Code, Node, Patience, RefusedError
+from worker.protocol import (
+    EndAndBumpRequest,
+    JoiningOffsetRequest,
+    JoiningProduceRequest,
+    Place,
+    ProduceRequest,
+    StableOffsetsRequest,
+    TransactionsRequest,
+)
 from worker.records import Record, RecordBatch, record_batches, seal
 from worker.settings import Settings
-
-Place = tuple[str, int]
-"""Topic and partition."""
 
 TRANSACTION_SECONDS = 60.0
 """How long a dead worker's transaction may hold back readers, where nobody takes its partition over. Not less: it has
@@ -74,143 +69,6 @@ class TooLargeError(Exception):
         super().__init__(topic)
         self.topic = topic
         self.record = record
-
-
-class _ProduceStruct(ProduceRequest_v7):  # type: ignore[misc]
-    """A Produce request that joins its parts once; aiokafka's would copy the records at each level."""
-
-    RESPONSE_TYPE: ClassVar[type[Response]] = ProduceResponse_v7
-
-    def encode(self) -> bytes:
-        parts = [
-            String("utf-8").encode(self.transactional_id),
-            Int16.encode(self.required_acks),
-            Int32.encode(self.timeout),
-            Int32.encode(len(self.topics)),
-        ]
-        for (topic, partition), sealed in self.topics:
-            parts += (String("utf-8").encode(topic), Int32.encode(1), Int32.encode(partition))
-            parts += (Int32.encode(sum(map(len, sealed))), *sealed)
-        return b"".join(parts)
-
-
-class _ProduceRequest(Request[_ProduceStruct]):  # type: ignore[misc]
-    API_KEY = 0
-
-    def __init__(self, *fields: Any) -> None:
-        self._fields = fields
-
-    def build(self, request_struct_class: type[_ProduceStruct]) -> _ProduceStruct:
-        return request_struct_class(*self._fields)
-
-
-class _StableOffsetsResponse(Response):  # type: ignore[misc]
-    API_KEY = 9
-    API_VERSION = 7
-    SCHEMA = Schema(
-        ("throttle_time_ms", Int32),
-        (
-            "topics",
-            CompactArray(
-                ("topic", CompactString("utf-8")),
-                (
-                    "partitions",
-                    CompactArray(
-                        ("partition", Int32),
-                        ("offset", Int64),
-                        ("leader_epoch", Int32),
-                        ("metadata", CompactString("utf-8")),
-                        ("error_code", Int16),
-                        ("tags", TaggedFields),
-                    ),
-                ),
-                ("tags", TaggedFields),
-            ),
-        ),
-        ("error_code", Int16),
-        ("tags", TaggedFields),
-    )
-
-
-class _StableOffsetsStruct(RequestStruct):  # type: ignore[misc]
-    """OffsetFetch 7, the first that waits for offsets of a transaction that is still completing (KIP-447)."""
-
-    API_KEY = 9
-    API_VERSION = 7
-    FLEXIBLE_VERSION = True
-    RESPONSE_TYPE = _StableOffsetsResponse
-    SCHEMA = Schema(
-        ("group_id", CompactString("utf-8")),
-        (
-            "topics",
-            CompactArray(
-                ("topic", CompactString("utf-8")),
-                ("partitions", CompactArray(Int32)),
-                ("tags", TaggedFields),
-            ),
-        ),
-        ("require_stable", Boolean),
-        ("tags", TaggedFields),
-    )
-
-
-class _StableOffsetsRequest(Request[_StableOffsetsStruct]):  # type: ignore[misc]
-    API_KEY = 9
-
-    def __init__(self, group_id: str, place: Place) -> None:
-        self._group_id, self._place = group_id, place
-
-    def build(self, request_struct_class: type[_StableOffsetsStruct]) -> _StableOffsetsStruct:
-        topic, partition = self._place
-        return request_struct_class(self._group_id, [(topic, [partition], {})], True, {})
-
-
-class _TransactionsResponse(Response):  # type: ignore[misc]
-    API_KEY = 65
-    API_VERSION = 0
-    SCHEMA = Schema(
-        ("throttle_time_ms", Int32),
-        (
-            "transactions",
-            CompactArray(
-                ("error_code", Int16),
-                ("transactional_id", CompactString("utf-8")),
-                ("state", CompactString("utf-8")),
-                ("timeout_ms", Int32),
-                ("start_time_ms", Int64),
-                ("producer_id", Int64),
-                ("producer_epoch", Int16),
-                (
-                    "topics",
-                    CompactArray(
-                        ("topic", CompactString("utf-8")), ("partitions", CompactArray(Int32)), ("tags", TaggedFields)
-                    ),
-                ),
-                ("tags", TaggedFields),
-            ),
-        ),
-        ("tags", TaggedFields),
-    )
-
-
-class _TransactionsStruct(RequestStruct):  # type: ignore[misc]
-    API_KEY = 65
-    API_VERSION = 0
-    FLEXIBLE_VERSION = True
-    RESPONSE_TYPE = _TransactionsResponse
-    SCHEMA = Schema(("transactional_ids", CompactArray(CompactString("utf-8"))), ("tags", TaggedFields))
-
-
-class _TransactionsRequest(Request[_TransactionsStruct]):  # type: ignore[misc]
-    """DescribeTransactions: how the last transaction of a transactional id has ended (KIP-664)."""
-
-    API_KEY = 65
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def build(self, request_struct_class: type[_TransactionsStruct]) -> _TransactionsStruct:
-        return request_struct_class([self._name], {})
 
 
 class PartitionProducer:
@@ -263,7 +121,7 @@ class PartitionProducer:
         def codes(answer: Any) -> list[int]:
             return [code for code, *_ in answer.transactions if code != Code.TRANSACTIONAL_ID_NOT_FOUND]
 
-        request = _TransactionsRequest(self._name)
+        request = TransactionsRequest(self._name)
         answer = await self._ask(f"transactional id {self._name}", self._transaction_coordinator, request, codes)
         return any(found[2] in _COMMITTED for found in answer.transactions)
 
@@ -283,7 +141,7 @@ class PartitionProducer:
             return [answer.error_code, *(each[4] for _, found, _ in answer.topics for each in found)]
 
         group_id = self._settings.group_id
-        request = _StableOffsetsRequest(group_id, self._place)
+        request = StableOffsetsRequest(group_id, self._place)
         answer = await self._ask(f"group {group_id}", self._group_coordinator, request, codes)
         offset: int = answer.topics[0][1][0][1]
         return None if offset < 0 else offset
@@ -326,22 +184,31 @@ class PartitionProducer:
         self._committed = offset
 
     async def _transact(self, batches: Mapping[Place, list[RecordBatch]], offset: int) -> None:
-        await self._begin(batches)
-        topic, partition = self._place
+        if not self._brokers.joining:
+            await self._begin(batches)
         group_id = self._settings.group_id
         await _together(
             self._produce(batches),
             self._ask(
                 f"group {group_id}",
                 self._group_coordinator,
-                TxnOffsetCommitRequest(
-                    self._name, group_id, self._id, self._epoch, [(topic, [(partition, offset, "")])]
-                ),
-                lambda answer: [code for _, found in answer.errors for _, code in found],
-                [topic],
+                self._offset_request(offset),
+                lambda answer: [code for _, found, *_ in answer.errors for _, code, *_ in found],
+                [self._place[0]],
             ),
         )
-        await self._end(commit=True)
+        if self._brokers.joining:
+            await self._end_and_bump()
+        else:
+            await self._end(commit=True)
+
+    def _offset_request(self, offset: int) -> Any:
+        group_id = self._settings.group_id
+        if self._brokers.joining:
+            return JoiningOffsetRequest(self._name, group_id, (self._id, self._epoch), self._place, offset)
+        topic, partition = self._place
+        offsets = [(topic, [(partition, offset, "")])]
+        return TxnOffsetCommitRequest(self._name, group_id, self._id, self._epoch, offsets)
 
     async def _begin(self, places: Iterable[Place]) -> None:
         """Open a transaction over output partitions and the group's offsets."""
@@ -373,6 +240,17 @@ class PartitionProducer:
             EndTxnRequest(self._name, self._id, self._epoch, commit),
             lambda answer: [answer.error_code],
         )
+
+    async def _end_and_bump(self) -> None:
+        """Commit, and take the identity for the next transaction."""
+        answer = await self._ask(
+            f"transactional id {self._name}",
+            self._transaction_coordinator,
+            EndAndBumpRequest(self._name, (self._id, self._epoch), commit=True),
+            lambda answer: [answer.error_code],
+        )
+        self._id, self._epoch = answer.producer_id, answer.producer_epoch
+        self._sequences.clear()
 
     async def _produce(self, batches: Mapping[Place, list[RecordBatch]]) -> None:
         """Produce record batches, in order for each partition; what a broker has already is not doubled."""
@@ -435,16 +313,19 @@ class PartitionProducer:
             )
             for place, batch in batches.items()
         ]
-        name = self._name if self._transactional else None
-        request = _ProduceRequest(name, -1, int(_ACKNOWLEDGE_SECONDS * 1000), sealed)
+        timeout_ms = int(_ACKNOWLEDGE_SECONDS * 1000)
         try:
-            answer = await self._brokers.send(node, request, self._connection)
+            if self._transactional:
+                kind = JoiningProduceRequest if self._brokers.joining else ProduceRequest
+                answer = await self._brokers.send(node, kind(self._name, -1, timeout_ms, sealed), self._connection)
+            else:
+                answer = await self._brokers.produce(node, sealed, timeout_ms)
         except (errors.KafkaError, OSError, TimeoutError) as error:
             trouble: Exception = error
             return trouble
         codes: dict[Place, int] = {}
-        for topic, partitions in answer.topics:
-            codes.update({(topic, found[0]): found[1] for found in partitions})
+        for topic, partitions, *_ in answer.topics:
+            codes.update({(topic, found[0]): found[1] for found in partitions if (topic, found[0]) in batches})
         return codes
 
     # ---- after a doubt

@@ -100,7 +100,7 @@ class Settings(BaseSettings):
     commit_interval_seconds: float = Field(1.0, gt=0, description="How often offsets are committed.")
     session_timeout_seconds: float = Field(30.0, gt=0, description="Without a heartbeat for this long a worker is out.")
     fetch_wait_seconds: float = Field(
-        0.05, gt=0, description="How long the broker may hold a fetch while nothing comes."
+        0.02, gt=0, description="How long the broker may hold a fetch while nothing comes."
     )
     startup_timeout_seconds: float = Field(60.0, ge=0, description="How long to wait for the brokers when starting.")
     stop_timeout_seconds: float = Field(

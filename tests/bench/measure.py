@@ -110,6 +110,7 @@ def _outputs(stage: Stage, name: str, inputs: Mapping[int, int]) -> Offsets:
     offsets: Offsets = {}
     found: Counter[bytes] = Counter()
     for topic in stage.outputs:
+        stage.cluster.wait_until_stable(topic)
         for message in stage.cluster.read_all(topic, _READ_SECONDS):
             event_id = dict(message.headers())["ce_id"]
             if int(event_id.split(b"-")[-2]) != message.partition():

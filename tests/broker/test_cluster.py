@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from confluent_kafka import ElectionType
 from confluent_kafka.admin import AdminClient
 
 from tests.kafka_broker import Cluster, KafkaBroker
-from tests.worker_process import OUTPUTS, Pipeline, claim_event, eventually
+from tests.worker_process import Pipeline, claim_event, decided_between_kills, eventually
 
 pytestmark = [
     pytest.mark.broker,
@@ -71,21 +70,26 @@ def test_every_event_is_decided_once_while_leaders_move(
             claims_come_in_until({1}, in_sync=2)
             admin.elect_leaders(ElectionType.PREFERRED).result()
         claims_come_in_until({1, 2}, in_sync=2)
-        eventually(lambda: len(_decided(pipeline)) >= pipeline.sent, 60)
+        eventually(lambda: len(pipeline.decided()) >= pipeline.sent, 60)
         assert worker.terminate() == 0
-    decided = _decided(pipeline)
+    decided = pipeline.decided()
 
     assert len(decided) == pipeline.sent
     assert set(decided.values()) == {1}
+
+
+def test_nothing_is_missing_or_comes_twice_on_brokers_with_the_older_transactions(tmp_path: Path) -> None:
+    """Brokers before Kafka 4.0, and clusters not finalized since: partitions are added to a transaction by request."""
+    with KafkaBroker(tmp_path / "broker", features={"transaction.version": 1}) as broker:
+        pipeline = Pipeline(broker, "older-", tmp_path)
+        pipeline.create_topics()
+        answered = decided_between_kills(pipeline)
+
+    assert len(answered) == pipeline.sent
+    assert set(answered.values()) == {1}
 
 
 def _placement(admin: AdminClient, topic: str) -> tuple[set[int], int]:
     """Which brokers lead partitions of a topic, and how many replicas are in sync over all of them."""
     partitions = admin.list_topics(topic, timeout=10).topics[topic].partitions.values()
     return {each.leader for each in partitions}, sum(len(each.isrs) for each in partitions)
-
-
-def _decided(pipeline: Pipeline) -> Counter[str]:
-    """How often each event was decided."""
-    outputs = pipeline.outputs()
-    return Counter(dict(message.headers())["ce_id"].decode() for name in OUTPUTS for message in outputs[name])
