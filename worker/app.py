@@ -30,6 +30,10 @@ from worker.transport import batch_transport
 _LAST_SECONDS = 0.5
 """Of the time for stopping, kept back for ending by force."""
 
+_METADATA_SECONDS = 10
+"""Between two looks at the topics. A broker that comes up may not know them for a moment, and who joins the group then
+gets no partitions until the next look; new partitions are seen so, too."""
+
 _SWITCH_SECONDS = 0.02
 """How long the consumer's thread may be kept waiting by decisions. The agent lets it run every few milliseconds anyway;
 what Python would take from it in between only costs."""
@@ -62,6 +66,7 @@ def build_app(settings: Settings, ruleset: RuleSet, folder: Path) -> Any:
         key_serializer="raw",
         value_serializer="raw",
         consumer_auto_offset_reset="earliest",  # a new group decides everything there is
+        consumer_metadata_max_age_ms=_METADATA_SECONDS * 1000,
         broker_max_poll_records=settings.batch_records,
         broker_commit_interval=settings.commit_interval_seconds,
         broker_commit_every=None,  # by time alone: committing per so many batches says nothing about claims

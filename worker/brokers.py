@@ -36,6 +36,8 @@ _SETTLE_SECONDS = 2.0
 """How long all partitions have to be led, after a connection was lost, before transactions go on. A broker answers when
 it is still coming up; asked to end a transaction then, it may say that it did and leave out the markers in the
 partitions (seen with Kafka 4.3.1), and their records stay invisible."""
+_GATHERED_BYTES = 1_048_576
+"""Of record batches that share a request: it saves nothing where they are large."""
 _JOINING_LEVEL = 2
 """Of the cluster's transaction.version."""
 
@@ -143,6 +145,16 @@ class RefusedError(errors.KafkaError):  # type: ignore[misc]
         self.__cause__ = kind(list(topics)) if topics else kind()
 
 
+class _Gathering:
+    """Record batches of several lanes that go out together."""
+
+    answer: asyncio.Future[Any]
+
+    def __init__(self) -> None:
+        self.sealed: list[tuple[Place, Sealed]] = []
+        self.size = 0
+
+
 class Brokers:
     """The client, with what is known of leaders and coordinators.
 
@@ -154,8 +166,7 @@ class Brokers:
         self.joining = False
         self._settings = settings
         self._client: Any = None
-        self._gathered: dict[Node, list[tuple[Place, Sealed]]] = {}
-        self._together: dict[Node, asyncio.Future[Any]] = {}
+        self._gatherings: dict[Node, _Gathering] = {}
         self._coordinators: dict[tuple[Coordination, str], Node] = {}
         self._complained = 0.0
         self._topics: list[str] = []
@@ -232,19 +243,22 @@ class Brokers:
             said = f"{error}; exactly once needs Kafka 3.0 or newer, or set {PREFIX}DELIVERY=at_least_once"
             raise errors.IncompatibleBrokerVersion(said) from None
 
-    async def produce(self, node: Node, sealed: list[tuple[Place, Sealed]], timeout_ms: int) -> Any:
-        """Send record batches that are of no transaction, in one request with all others of the same moment."""
-        gathered = self._gathered.get(node)
-        if gathered is None:
-            gathered = self._gathered[node] = []
-            self._together[node] = asyncio.ensure_future(self._produce_gathered(node, timeout_ms))
-        gathered += sealed
-        return await asyncio.shield(self._together[node])
+    async def produce(self, node: Node, sealed: Sequence[tuple[Place, Sealed]], timeout_ms: int) -> Any:
+        """Send record batches that are of no transaction, in one request with others of the same moment."""
+        size = sum(len(part) for _, parts in sealed for part in parts)
+        gathering = self._gatherings.get(node)
+        if gathering is None or gathering.size + size > _GATHERED_BYTES:
+            gathering = self._gatherings[node] = _Gathering()
+            gathering.answer = asyncio.ensure_future(self._produce_gathered(node, gathering, timeout_ms))
+        gathering.sealed += sealed
+        gathering.size += size
+        return await asyncio.shield(gathering.answer)
 
-    async def _produce_gathered(self, node: Node, timeout_ms: int) -> Any:
-        await asyncio.sleep(0)  # whoever is ready by now joins
-        gathered = self._gathered.pop(node)
-        return await self.send(node, ProduceRequest(None, -1, timeout_ms, gathered), "produce")
+    async def _produce_gathered(self, node: Node, gathering: _Gathering, timeout_ms: int) -> Any:
+        await asyncio.sleep(0)  # whoever is ready by now has joined
+        if self._gatherings.get(node) is gathering:
+            del self._gatherings[node]
+        return await self.send(node, ProduceRequest(None, -1, timeout_ms, gathering.sealed), "produce")
 
     async def look_again(self) -> None:
         """Leaders and coordinators are not what they were thought to be."""
