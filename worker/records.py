@@ -64,21 +64,22 @@ def record_batches(records: Iterable[Record], most_bytes: int, compression: str 
     attributes, compress = _COMPRESSION[compression]
     batches: list[RecordBatch] = []
     parts: list[bytes] = []
-    size, first = BATCH_OVERHEAD, 0
+    size, first, count = BATCH_OVERHEAD, 0, 0
 
     def close() -> None:
         body = b"".join(parts)
-        batches.append(RecordBatch(first, len(parts), compress(body) if compress else body, attributes))
+        batches.append(RecordBatch(first, count, compress(body) if compress else body, attributes))
 
     for record in records:
-        encoded = _encoded(len(parts), record)
-        if parts and size + len(encoded) > most_bytes:
+        encoded, length = _encoded(count, record)
+        if count and size + length > most_bytes:
             close()
-            first += len(parts)
-            parts, size = [], BATCH_OVERHEAD
-            encoded = _encoded(0, record)
-        parts.append(encoded)
-        size += len(encoded)
+            first += count
+            parts, size, count = [], BATCH_OVERHEAD, 0
+            encoded, length = _encoded(0, record)
+        parts += encoded
+        size += length
+        count += 1
     if parts:
         close()
     return batches
@@ -116,35 +117,32 @@ _names: dict[str, bytes] = {}
 _MOST_NAMES = 1_000
 
 
-def _length(value: bytes) -> bytes:
-    size = len(value)
-    return _SMALL[size] if size < len(_SMALL) else _varint(size)
-
-
 def _name(name: str) -> bytes:
     raw = name.encode()
-    encoded = _length(raw) + raw
+    encoded = _varint(len(raw)) + raw
     if len(_names) < _MOST_NAMES:
         _names[name] = encoded
     return encoded
 
 
-def _encoded(offset_delta: int, record: Record) -> bytes:
+def _encoded(offset_delta: int, record: Record) -> tuple[list[bytes], int]:
+    """The parts of a record, which are joined once for the whole batch, and their size."""
     key, value, headers = record
-    parts = [
-        _UNCHANGED,
-        _SMALL[offset_delta] if offset_delta < len(_SMALL) else _varint(offset_delta),
-    ]
+    small, most, names = _SMALL, len(_SMALL), _names
+    parts = [b"", _UNCHANGED, small[offset_delta] if offset_delta < most else _varint(offset_delta)]
     for each in (key, value):
         if each is None:
             parts.append(_NULL)
         else:
-            parts += (_length(each), each)
-    parts.append(_SMALL[len(headers)] if len(headers) < len(_SMALL) else _varint(len(headers)))
+            size = len(each)
+            parts += (small[size] if size < most else _varint(size), each)
+    parts.append(small[len(headers)] if len(headers) < most else _varint(len(headers)))
     for name, content in headers:
         if content is None:
-            parts += (_names.get(name) or _name(name), _NULL)
+            parts += (names.get(name) or _name(name), _NULL)
         else:
-            parts += (_names.get(name) or _name(name), _length(content), content)
-    body = b"".join(parts)
-    return _length(body) + body
+            size = len(content)
+            parts += (names.get(name) or _name(name), small[size] if size < most else _varint(size), content)
+    size = sum(map(len, parts))
+    parts[0] = small[size] if size < most else _varint(size)
+    return parts, size + len(parts[0])
