@@ -48,6 +48,7 @@ leaves out the markers in the partitions, and their records hold back readers fo
 _ACKNOWLEDGE_SECONDS = 10.0
 _RECOVERIES = 8
 _MEMBER_LOST = frozenset({Code.ILLEGAL_GENERATION, Code.UNKNOWN_MEMBER_ID, Code.FENCED_INSTANCE_ID})
+_SHUT_OUT = frozenset({Code.INVALID_PRODUCER_EPOCH, Code.PRODUCER_FENCED})
 _TOO_LARGE = frozenset({Code.MESSAGE_TOO_LARGE, Code.RECORD_LIST_TOO_LARGE})
 _COMMITTED = frozenset({"PrepareCommit", "CompleteCommit"})
 _SEQUENCES = 2**31
@@ -344,7 +345,12 @@ class PartitionProducer:
             return False
         await self._require_membership()
         before = self._committed
-        after = await self.open()
+        try:
+            after = await self.open()
+        except RefusedError as error:
+            if error.code in _SHUT_OUT:
+                raise LostPartitionError from None
+            raise
         if after == before:
             return False
         if after == offset:

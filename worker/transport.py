@@ -84,6 +84,13 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             self.app.stop_because(error)
             raise
 
+    async def on_thread_stop(self) -> None:
+        """Stock Faust's thread dies where aiokafka lets through that it cancelled a fetch which had just failed."""
+        try:
+            await super().on_thread_stop()
+        except asyncio.CancelledError:
+            await self._ensure_consumer()._client.close()  # noqa: SLF001  (all that was left to do)
+
     def member(self) -> tuple[int, str]:
         """Generation and member id in the consumer group."""
         coordinator = self._ensure_consumer()._coordinator  # noqa: SLF001

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from confluent_kafka import Consumer, IsolationLevel, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from tests.kafka_broker import Cluster, KafkaBroker
 
 PARTITIONS = 8
 SERVERS = "CLAIMSCRUB_TEST_BOOTSTRAP_SERVERS"
+_COORDINATOR_SECONDS = 30.0
 _OUTPUTS = ("cleared", "flagged", "deadletter")
 
 
@@ -75,7 +77,15 @@ class Stage:
     def committed(self) -> int:
         """How many claims the group has committed."""
         positions = [TopicPartition(self.submitted, partition) for partition in range(PARTITIONS)]
-        return sum(max(0, position.offset) for position in self._group.committed(positions, timeout=10))
+        deadline = time.monotonic() + _COORDINATOR_SECONDS
+        while True:
+            try:
+                return sum(max(0, position.offset) for position in self._group.committed(positions, timeout=10))
+            except KafkaException as error:
+                # A group's first question to a broker that was just started may come before its coordinator is there.
+                if error.args[0].code() != KafkaError.NOT_COORDINATOR or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
 
     def ends(self) -> dict[tuple[str, int], int] | None:
         """End offsets of the outputs by topic and partition; None if a broker can't say just now."""

@@ -62,7 +62,7 @@ def run(folder: Path, seconds: float, seed: int, delivery: str = "exactly_once")
         extra = {"CLAIMSCRUB_DELIVERY": delivery, "CLAIMSCRUB_SESSION_TIMEOUT_SECONDS": f"{SESSION_SECONDS:g}"}
         pipeline = Pipeline(broker, "chaos-", folder, PARTITIONS, extra)
         pipeline.create_topics()
-        load = Load(broker.bootstrap_servers, pipeline.topics["submitted"], Random(seed))
+        load = Load(broker, pipeline.topics["submitted"], Random(seed))
         with Mayhem(broker, pipeline, random) as mayhem:
             crew = mayhem.crew
             try:
@@ -72,7 +72,7 @@ def run(folder: Path, seconds: float, seed: int, delivery: str = "exactly_once")
             print(f"  end: {_progress(load, mayhem)}; now the rest is decided in peace", flush=True)
             crew.drain(len(load.sent))
             crew.end()
-        faults = crew.faults + _problems_of_input(pipeline, len(load.sent)) + _open_transactions(pipeline)
+        faults = crew.faults + _problems_of_input(pipeline, len(load.acknowledged)) + _open_transactions(pipeline)
         reference, more_faults = _undisturbed(pipeline, load.sent)
         faults += more_faults
         verdict = judge(load.sent, read_answers(broker, pipeline.topics), reference)
@@ -150,7 +150,7 @@ def _progress(load: Load, mayhem: Mayhem) -> str:
     crew = mayhem.crew
     counts = ", ".join(f"{count} {name}" for name, count in sorted(mayhem.counts.items()))
     ended = f"{crew.own_ends} workers ended by themselves"
-    return f"{len(load.sent)} claims sent, {crew.consumed()} done; {counts}; {ended}"
+    return f"{len(load.acknowledged)} claims sent, {crew.consumed()} done; {counts}; {ended}"
 
 
 def _explain(pipeline: Pipeline, verdict: Verdict, sent: Mapping[str, str | None]) -> None:

@@ -34,6 +34,7 @@ LEANED_ON = {
     "faust.transport.consumer:ThreadDelegateConsumer.threadsafe_partitions_assigned": "50fac26841ad",
     "faust.transport.consumer:ThreadDelegateConsumer.threadsafe_partitions_revoked": "6c55d67e9eb0",
     "faust.transport.drivers.aiokafka:AIOKafkaConsumerThread._create_worker_consumer": "c2701bfc3e6f",
+    "faust.transport.drivers.aiokafka:AIOKafkaConsumerThread.on_thread_stop": "8dfc004e258b",
     "faust.transport.drivers.aiokafka:AIOKafkaConsumerThread._fetch_records": "39a2c6c79fc1",
     "faust.transport.drivers.aiokafka:ConsumerRebalanceListener": "f3d04f29dfb3",
     "faust.transport.drivers.aiokafka:Producer.on_start": "219c9a7a785d",
@@ -51,6 +52,8 @@ LEANED_ON = {
     "aiokafka.client:AIOKafkaClient.coordinator_lookup": "19cc69fb75f8",
     "aiokafka.client:AIOKafkaClient.force_metadata_update": "cb7befef21c8",
     "aiokafka.conn:AIOKafkaConnection.send": "5909ea32f4ef",
+    "aiokafka.consumer.consumer:AIOKafkaConsumer.stop": "bc5da9c98595",
+    "aiokafka.consumer.fetcher:Fetcher.close": "1cd24bc1c442",
     "aiokafka.protocol.api:Request.prepare": "3a65d9fdefe3",
     "aiokafka.protocol.produce:ProduceRequest_v7": "09879a10fb25",
 }
