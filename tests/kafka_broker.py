@@ -87,12 +87,14 @@ class Cluster:
                     raise
                 time.sleep(0.05)
 
-    def wait_until_stable(self, topic: str, timeout: float = 30) -> None:
-        """Wait until no transaction is open: its end reaches one partition after the other."""
+    def wait_until_stable(self, *topics: str, timeout: float = 30) -> None:
+        """Wait until no transaction is open on topics: its end reaches one partition after the other."""
         deadline = time.monotonic() + timeout
-        while self.end_offsets(topic, "read_committed") != self.end_offsets(topic):
+        while unstable := [
+            each for each in topics if self.end_offsets(each) != self.end_offsets(each, "read_committed")
+        ]:
             if time.monotonic() > deadline:
-                raise TimeoutError(f"a transaction on {topic} has been open for {timeout} s")
+                raise TimeoutError(f"transactions are still open in {unstable}")
             time.sleep(0.05)
 
     def read_all(self, topic: str, timeout: float = 30, isolation: Isolation = "read_committed") -> list[Message]:

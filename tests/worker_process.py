@@ -24,6 +24,8 @@ from tests.kafka_broker import Cluster
 ROOT = Path(__file__).parents[1]
 OUTPUTS = ("cleared", "flagged", "deadletter")
 
+_KILLS = 10
+
 
 def claim_event(number: int, *, flagged: bool = False) -> bytes:
     """A small claim event with the id `C<number>`."""
@@ -204,11 +206,11 @@ class Worker:
             print(self.log[-4000:], file=sys.stderr)
 
 
-def decided_between_kills(pipeline: Pipeline, kills: int = 10) -> Counter[str]:
+def decided_between_kills(pipeline: Pipeline) -> Counter[str]:
     """How often each of a thousand events before each kill was answered, by workers killed at random moments."""
     moments = random.Random(63685)
     pipeline.extra["CLAIMSCRUB_BATCH_RECORDS"] = "200"
-    for round_number in range(kills):
+    for round_number in range(_KILLS):
         pipeline.send([(None, claim_event(round_number * 1_000 + number)) for number in range(1_000)])
         worker = pipeline.worker()
         before = pipeline.count()

@@ -109,8 +109,7 @@ class PartitionProducer:
         request = InitProducerIdRequest(name, int(TRANSACTION_SECONDS * 1000))
         find = self._transaction_coordinator if name else self._brokers.any_node
         answer = await self._ask(f"transactional id {self._name}", find, request, lambda found: [found.error_code])
-        self._id, self._epoch = answer.producer_id, answer.producer_epoch
-        self._sequences.clear()
+        self._take_identity(answer)
         if self._transactional:
             await self._end_again(commit=committed)
             self._committed = await self._committed_offset()
@@ -135,7 +134,7 @@ class PartitionProducer:
         partition = self._place[1]
         _, *outputs = self._settings.topics
         await self._begin((topic, partition) for topic in outputs)
-        await self._end(commit=commit)
+        await self._end(EndTxnRequest(self._name, self._id, self._epoch, commit))
 
     async def _committed_offset(self) -> int | None:
         def codes(answer: Any) -> list[int]:
@@ -194,14 +193,14 @@ class PartitionProducer:
                 f"group {group_id}",
                 self._group_coordinator,
                 self._offset_request(offset),
-                lambda answer: [code for _, found, *_ in answer.errors for _, code, *_ in found],
+                _partition_codes,
                 [self._place[0]],
             ),
         )
         if self._brokers.joining:
-            await self._end_and_bump()
+            self._take_identity(await self._end(EndAndBumpRequest(self._name, (self._id, self._epoch), commit=True)))
         else:
-            await self._end(commit=True)
+            await self._end(EndTxnRequest(self._name, self._id, self._epoch, True))
 
     def _offset_request(self, offset: int) -> Any:
         group_id = self._settings.group_id
@@ -223,7 +222,7 @@ class PartitionProducer:
                 f"transactional id {self._name}",
                 self._transaction_coordinator,
                 AddPartitionsToTxnRequest(*identity, list(topics.items())),
-                lambda answer: [code for _, found in answer.errors for _, code in found],
+                _partition_codes,
                 list(topics),
             ),
             self._ask(
@@ -234,22 +233,16 @@ class PartitionProducer:
             ),
         )
 
-    async def _end(self, *, commit: bool) -> None:
-        await self._ask(
+    async def _end(self, request: Any) -> Any:
+        return await self._ask(
             f"transactional id {self._name}",
             self._transaction_coordinator,
-            EndTxnRequest(self._name, self._id, self._epoch, commit),
+            request,
             lambda answer: [answer.error_code],
         )
 
-    async def _end_and_bump(self) -> None:
-        """Commit, and take the identity for the next transaction."""
-        answer = await self._ask(
-            f"transactional id {self._name}",
-            self._transaction_coordinator,
-            EndAndBumpRequest(self._name, (self._id, self._epoch), commit=True),
-            lambda answer: [answer.error_code],
-        )
+    def _take_identity(self, answer: Any) -> None:
+        """Take the identity that a broker gave; sequences begin anew."""
         self._id, self._epoch = answer.producer_id, answer.producer_epoch
         self._sequences.clear()
 
@@ -391,6 +384,11 @@ class PartitionProducer:
         topics: Sequence[str] = (),
     ) -> Any:
         return await self._brokers.ask(what, find, request, codes, connection=self._connection, topics=topics)
+
+
+def _partition_codes(answer: Any) -> list[int]:
+    """The error codes of an answer that lists them by topic and partition."""
+    return [code for _, found, *_ in answer.errors for _, code, *_ in found]
 
 
 async def _together(*awaitables: Awaitable[Any]) -> None:

@@ -128,6 +128,7 @@ def _name(name: str) -> bytes:
 def _encoded(offset_delta: int, record: Record) -> tuple[list[bytes], int]:
     """The parts of a record, which are joined once for the whole batch, and their size."""
     key, value, headers = record
+    # Lengths are written out, as a call for each of them would take longer than the rest.
     small, most, names = _SMALL, len(_SMALL), _names
     parts = [b"", _UNCHANGED, small[offset_delta] if offset_delta < most else _varint(offset_delta)]
     for each in (key, value):

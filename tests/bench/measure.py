@@ -109,8 +109,8 @@ def _outputs(stage: Stage, name: str, inputs: Mapping[int, int]) -> Offsets:
     """The offsets of all outputs; makes sure that each claim has exactly one."""
     offsets: Offsets = {}
     found: Counter[bytes] = Counter()
+    stage.cluster.wait_until_stable(*stage.outputs)
     for topic in stage.outputs:
-        stage.cluster.wait_until_stable(topic)
         for message in stage.cluster.read_all(topic, _READ_SECONDS):
             event_id = dict(message.headers())["ce_id"]
             if int(event_id.split(b"-")[-2]) != message.partition():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-import time
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -132,17 +131,10 @@ def _problems_of_input(pipeline: Pipeline, sent: int) -> list[str]:
 
 def _open_transactions(pipeline: Pipeline) -> list[str]:
     """Wait until nothing on the output topics is undecided, so that read_committed shows all that will ever be seen."""
-
-    def undecided() -> list[str]:
-        ends = pipeline.kafka.end_offsets
-        topics = [pipeline.topics[name] for name in OUTPUTS]
-        return [topic for topic in topics if ends(topic) != ends(topic, "read_committed")]
-
-    until = time.monotonic() + _SETTLE_SECONDS
-    while open_in := undecided():
-        if time.monotonic() > until:
-            return [f"transactions are still open in {open_in}"]
-        time.sleep(0.2)
+    try:
+        pipeline.kafka.wait_until_stable(*(pipeline.topics[name] for name in OUTPUTS), timeout=_SETTLE_SECONDS)
+    except TimeoutError as error:
+        return [str(error)]
     return []
 
 
