@@ -207,9 +207,9 @@ def _severities(ruleset: RuleSet, payer: str | None) -> dict[str, Severity]:
 
 
 def _judged(rule: Rule, ruleset: RuleSet, root: Path | None) -> Iterator[tuple[str, list[str]]]:
-    for kind, claims in (("clean", rule.clean), ("flagged", rule.flagged)):
-        for number, claim in enumerate(claims, 1):
-            yield f"{kind} example {number}", example_differences(rule.id, kind, claim, ruleset)
+    for kind, examples in (("clean", rule.clean), ("flagged", rule.flagged)):
+        for number, example in enumerate(examples, 1):
+            yield f"{kind} example {number}", example_differences(rule.id, kind, example, ruleset)
     if root is None:
         return
     path = cases_folder(root) / f"{rule.id.lower()}.yaml"

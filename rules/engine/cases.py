@@ -8,6 +8,12 @@
   lines: [{procedure_code: "63685", units: 2, service_date: 2024-07-01}]   # each on top of the builders' line
   findings: [{line: 1, severity: error, message: 2 units}]                 # of this rule, in order; [] is silent
   not_evaluated: needs the area      # part of the reason, where the rule must say that it could not tell
+  held_since: 2024-01-01             # first day of which claims are on file; default 2000-01-01
+  earlier:                           # claims on file of the same member, oldest first; [] where there are none
+    - claim: facility                # these four as above; id and patient control number are other ones
+      lines: [{procedure_code: "63650", service_date: 2024-06-24}]
+      is_flagged: true               # by this scrubber
+      answers: [{status: paid, status_date: 2024-07-01, payer_claim_control_number: ICN1}]   # in order
 
 The tests and `claimscrub rules test` run them.
 """
@@ -22,13 +28,17 @@ import yaml
 from rules.engine import examples
 from rules.engine.claim import Claim, ClaimError
 from rules.engine.decision import Decision, Finding
+from rules.engine.record import Answer
 from rules.engine.ruleset import RuleSet
 
-KEYS = frozenset({"name", "payer", "claim", "with", "lines", "findings", "not_evaluated"})
+_CLAIM_KEYS = frozenset({"payer", "claim", "with", "lines"})
+KEYS = _CLAIM_KEYS | {"name", "findings", "not_evaluated", "earlier", "held_since"}
+_EARLIER_KEYS = _CLAIM_KEYS | {"is_flagged", "answers"}
 FEWEST_CASES = 4
 _PARTS_OF_TEXT = frozenset({"message", "remedy"})
 _FINDING_KEYS = frozenset(Finding._fields)
 _FAILED = "rule-error"
+_PAYER = "MEDICARE_FFS"
 
 Case = Mapping[str, Any]
 
@@ -64,24 +74,53 @@ def case_claim(case: Case) -> Claim:
     Raises:
         CaseError: what the case changes makes no claim.
     """
+    try:
+        return Claim.from_json(examples.as_json(_content(case, {})))
+    except ClaimError as error:
+        raise CaseError(f"not a claim: {error}") from None
+
+
+def case_example(case: Case) -> examples.Example:
+    """The claim of a case with the history that stands there; without one, none is held.
+
+    Raises:
+        CaseError: what the case says makes no claim or no answer.
+    """
+    claim = case_claim(case)
+    if "earlier" not in case and "held_since" not in case:
+        return examples.Example(claim)
+    earlier = []
+    for each in case.get("earlier") or ():
+        if not set(each) <= _EARLIER_KEYS:
+            raise CaseError(f"an earlier claim has the keys {', '.join(sorted(_EARLIER_KEYS))}")
+        blank = {"claim_id": "", "patient_control_number": ""}
+        content = _content({"payer": case.get("payer", _PAYER), **each}, blank)
+        try:
+            answers = [Answer(**answer) for answer in each.get("answers") or ()]
+        except TypeError:
+            raise CaseError(f"an answer has the keys {', '.join(Answer._fields)}, and a status") from None
+        earlier.append(examples.Earlier(content, answers, each.get("is_flagged", False)))
+    try:
+        return examples.with_history(claim, *earlier, held_since=case.get("held_since", examples.HELD_SINCE))
+    except ClaimError as error:
+        raise CaseError(f"an earlier claim is not a claim: {error}") from None
+
+
+def _content(case: Case, defaults: Mapping[str, Any]) -> dict[str, Any]:
     facility = case.get("claim", "professional") == "facility"
-    changes = dict(case.get("with") or {})
+    changes = {**defaults, **(case.get("with") or {})}
     if "lines" in case:
         line = examples.a_facility_line if facility else examples.a_line
         changes["lines"] = [line(**each) for each in case["lines"]]
-    content = (examples.facility_claim_content if facility else examples.claim_content)(
-        case.get("payer", "MEDICARE_FFS"), **changes
+    return (examples.facility_claim_content if facility else examples.claim_content)(
+        case.get("payer", _PAYER), **changes
     )
-    try:
-        return Claim.from_json(examples.as_json(content))
-    except ClaimError as error:
-        raise CaseError(f"not a claim: {error}") from None
 
 
 def case_differences(case: Case, rule_id: str, ruleset: RuleSet) -> list[str]:
     """What a rule answers that the case does not expect; nothing if all is as it says."""
     try:
-        decision = ruleset.evaluate(case_claim(case))
+        decision = ruleset.evaluate(*case_example(case))
     except CaseError as error:
         return [str(error)]
     reasons = _reasons(decision, rule_id)
@@ -95,9 +134,9 @@ def case_differences(case: Case, rule_id: str, ruleset: RuleSet) -> list[str]:
     return differences
 
 
-def example_differences(rule_id: str, kind: str, claim: Claim, ruleset: RuleSet) -> list[str]:
+def example_differences(rule_id: str, kind: str, example: examples.Example, ruleset: RuleSet) -> list[str]:
     """What a rule answers to one of its own examples, `clean` or `flagged`, that it should not."""
-    decision = ruleset.evaluate(claim)
+    decision = ruleset.evaluate(*example)
     found = _found(decision, rule_id)
     differences = [*_failures(decision)]
     if kind == "flagged" and not found:

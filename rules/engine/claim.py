@@ -558,6 +558,10 @@ class Claim:
         return self.subscriber.birth_date if self.patient is None else self.patient.birth_date
 
     @property
+    def patient_first_name(self) -> str:
+        return self.subscriber.first_name if self.patient is None else self.patient.first_name
+
+    @property
     def first_service_date(self) -> date | None:
         """The earliest date of a line, else the start of the statement period, else the date of receipt."""
         first: date | None = None

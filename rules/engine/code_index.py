@@ -89,7 +89,7 @@ def _combinations(rule: Rule) -> list[tuple[frozenset[str], frozenset[str]]]:
             frozenset(line.procedure_code for line in claim.lines),
             frozenset(modifier for line in claim.lines for modifier in line.modifiers),
         )
-        for claim in rule.flagged
+        for claim, _ in rule.flagged
     ]
 
 

@@ -2,14 +2,19 @@
 
 `a_claim()` is a clean Medicare claim of a surgeon for a generator placed in a hospital outpatient department;
 `a_facility_claim()` is the hospital's. Name what should differ: `a_claim(frequency_code="7", lines=[a_line(units=2)])`.
+`with_history(a_claim(), earlier(lines=[a_line("63650", service_date="2026-07-28")]))` has an earlier claim on file.
 """
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any, NamedTuple
 
 from rules.engine.claim import Claim
+from rules.engine.history import NO_HISTORY, History, Patient, Status
+from rules.engine.record import NO_RECORD, Answer, history_of, with_answer, with_claim
 
 SERVICE_DATE = "2026-08-03"
 RECEIVED_DATE = "2026-08-10"
@@ -17,6 +22,30 @@ CLINIC_NPI = "1234567893"
 SURGEON_NPI = "1992345672"
 HOSPITAL_NPI = "1184567893"
 MEMBER_NUMBERS = {"MEDICARE_FFS": "1EG4TE5MK73"}
+
+HELD_SINCE = date(2000, 1, 1)
+"""From when on history is held, in an example with history."""
+
+
+class Example(NamedTuple):
+    """A claim under review with its member's history."""
+
+    claim: Claim
+    history: History = NO_HISTORY
+
+
+class Earlier(NamedTuple):
+    """An earlier claim of an example.
+
+    Attributes:
+        content: its claim event.
+        answers: what came back, in order.
+        is_flagged: by this scrubber.
+    """
+
+    content: Mapping[str, Any]
+    answers: Sequence[Answer] = ()
+    is_flagged: bool = False
 
 
 def a_line(procedure_code: str = "63685", **changes: Any) -> dict[str, Any]:
@@ -117,6 +146,58 @@ def a_claim(payer: str = "MEDICARE_FFS", /, **changes: Any) -> Claim:
 def a_facility_claim(payer: str = "MEDICARE_FFS", /, **changes: Any) -> Claim:
     """A clean hospital outpatient claim, with the changes named."""
     return Claim.from_json(as_json(facility_claim_content(payer, **changes)))
+
+
+def earlier(
+    payer: str = "MEDICARE_FFS",
+    /,
+    *,
+    facility: bool = False,
+    status: Status | None = None,
+    status_date: str | None = None,
+    number: str = "",
+    is_flagged: bool = False,
+    **changes: Any,
+) -> Earlier:
+    """An earlier claim of the same member, for `with_history`; it has a patient control number of its own.
+
+    Args:
+        payer: as of the claim under review, whose member it has to be.
+        facility: a hospital's claim instead of the surgeon's.
+        status: what came back; None for nothing yet.
+        status_date: of that answer.
+        number: payer claim control number of that answer.
+        is_flagged: by this scrubber.
+        changes: of the claim.
+    """
+    content = (facility_claim_content if facility else claim_content)(
+        payer, **{"claim_id": "", "patient_control_number": "", **changes}
+    )
+    day = None if status_date is None else date.fromisoformat(status_date)
+    answers = () if status is None else (Answer(status, day, payer_claim_control_number=number),)
+    return Earlier(content, answers, is_flagged)
+
+
+def with_history(claim: Claim, *claims: Earlier, held_since: date | None = HELD_SINCE) -> Example:
+    """A claim with earlier ones on file, oldest first, by the way that claims and answers take in the worker."""
+    record = NO_RECORD
+    for number, each in enumerate(claims, 1):
+        content = dict(each.content)
+        for field, name in (("claim_id", "EARLIER"), ("patient_control_number", "PCN-EARLIER")):
+            content[field] = content[field] or f"{name}-{number}"
+        before = Claim.from_json(as_json(content))
+        patient = patient_of(before)
+        record = with_claim(
+            record, before, before.claim_id, payer=before.payer.key, patient=patient, is_flagged=each.is_flagged
+        )
+        for answer in each.answers:
+            record = with_answer(record, answer._replace(claim_id=before.claim_id))
+    return Example(claim, history_of(record, claim, claim.claim_id, patient_of(claim), held_since))
+
+
+def patient_of(claim: Claim) -> Patient:
+    """The patient of a claim in plain text, as only invented ones may stand."""
+    return Patient(str(claim.patient_birth_date or ""), claim.patient_first_name.casefold())
 
 
 def as_json(content: dict[str, Any]) -> str:

@@ -56,6 +56,10 @@ def explain_for(rule: Rule, ruleset: RuleSet, day: date, payers: Iterable[str], 
 # ---- the parts of it, which the pages use too
 
 
+def _days(days: int) -> str:
+    return f"{days} days before the first date of service" if days else "to claims of the same dates of service"
+
+
 def facts(rule: Rule, ruleset: RuleSet) -> Iterator[tuple[str, str]]:
     """What is fixed about a rule, as name and text."""
     category = ruleset.reference.categories[rule.reason]
@@ -67,6 +71,8 @@ def facts(rule: Rule, ruleset: RuleSet) -> Iterator[tuple[str, str]]:
     yield "Likely denial", denial(category)
     yield "277CA status", ":".join((category.status_category, *category.status_codes[:1], *category.entities[:1]))
     yield "Remedy", rule.remedy
+    if rule.scope == "history":
+        yield "Looks back", "as long as claims are held" if rule.lookback is None else _days(rule.lookback)
     if rule.requires:
         yield "Needs", f"`{rule.requires}` on the claim event; without it, not evaluated"
     if rule.base_layer:

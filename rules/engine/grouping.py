@@ -16,7 +16,7 @@ from rules.engine.claim import Claim, ServiceLine
 
 ASSISTANT_MODIFIERS = frozenset({"80", "81", "82", "AS"})
 _TWO_SURGEONS = "62"
-_SPECIALTY_LENGTH = 4
+SPECIALTY_LENGTH = 4
 
 
 class LineGroup(NamedTuple):
@@ -69,7 +69,7 @@ def _by_provider(claim: Claim, lines: Sequence[ServiceLine]) -> list[list[Servic
     for line in lines:
         provider = claim.rendering_provider_on(line)
         npi = provider.npi if provider else ""
-        specialty = provider.taxonomy[:_SPECIALTY_LENGTH] if provider else ""
+        specialty = provider.taxonomy[:SPECIALTY_LENGTH] if provider else ""
         assistant = is_assistant(line)
         two_surgeons = _TWO_SURGEONS in line.modifiers
         for other_assistant, other_npi, other_specialty, other_two_surgeons, members in groups:

@@ -10,11 +10,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from rules.engine.claim import Claim
 from rules.engine.code_index import codes_by_rule, modifiers_by_rule
 from rules.engine.contrast import contrast
 from rules.engine.decision import Finding
-from rules.engine.examples import claim_content, facility_claim_content
+from rules.engine.examples import Example, claim_content, facility_claim_content
 from rules.engine.explain import (
     are_rows,
     carc,
@@ -34,6 +33,7 @@ from rules.engine.explain import (
     size,
     source,
 )
+from rules.engine.history import NO_HISTORY, PriorClaim
 from rules.engine.payer import BASE_LAYERS, ROOT, PayerProfile, RuleChange
 from rules.engine.policy import DatedValue, Policy
 from rules.engine.rule import FAMILIES, Rule
@@ -103,10 +103,10 @@ def anchor(heading: str) -> str:
 def _rule_page(rule: Rule, ruleset: RuleSet, history: Mapping[str, Sequence[tuple[str, str]]]) -> str:
     parts = [f"# {rule.id} {rule.name}\n", f"{rule.documentation}\n"]
     parts += [*_table(("", ""), ((f"**{name}**", text) for name, text in _facts(rule, ruleset))), ""]
-    for kind, claims in (("Flagged", rule.flagged), ("Clean", rule.clean)):
+    for kind, examples in (("Flagged", rule.flagged), ("Clean", rule.clean)):
         parts.append(f"## {kind}\n")
-        for claim in claims:
-            parts += _example(rule, claim, ruleset)
+        for example in examples:
+            parts += _example(rule, example, ruleset)
     parts += _values(rule, ruleset)
     parts += _payers_that_differ(rule, ruleset)
     parts += ["## Sources\n", *(f"- {_linked_source(key, ruleset)}" for key in rule.citations), ""]
@@ -133,7 +133,8 @@ def _facts(rule: Rule, ruleset: RuleSet) -> Iterator[tuple[str, str]]:
         yield "Silences on its line", _rule_links(general, ruleset, named=True)
 
 
-def _example(rule: Rule, claim: Claim, ruleset: RuleSet) -> Iterator[str]:
+def _example(rule: Rule, example: Example, ruleset: RuleSet) -> Iterator[str]:
+    claim, history = example
     kind = "professional" if claim.is_professional else "institutional"
     clean = f"[clean {kind} claim](clean-claims.md#{kind})"
     payer = f" of {claim.payer.key}" if claim.payer.key else " without a payer key"
@@ -143,10 +144,40 @@ def _example(rule: Rule, claim: Claim, ruleset: RuleSet) -> Iterator[str]:
         yield f"```yaml\n{differences}\n```\n"
     else:
         yield f"The {clean}{payer} as it is.\n"
-    decision = ruleset.evaluate(claim)
+    if history != NO_HISTORY:
+        on_file = {each.claim_id: each for each in (*history.claims, *history.account)}.values()
+        yield "On file of the member:\n" if on_file else "No earlier claim of the member is on file.\n"
+        yield from (f"{_on_file(each)}" for each in on_file)
+        yield ""
+    decision = ruleset.evaluate(*example)
     yield from (f"{_finding(finding)}\n" for finding in decision.findings if finding.rule_id == rule.id)
     reasons = [each.reason for each in decision.not_evaluated if each.rule_id == rule.id]
     yield from (f"> **not evaluated**: {reason}\n" for reason in reasons)
+
+
+def _on_file(claim: PriorClaim) -> str:
+    lines = "; ".join(
+        " ".join(
+            filter(
+                None,
+                (
+                    line.procedure_code,
+                    "-".join(line.modifiers),
+                    f"on {line.service_date}",
+                    f"at {line.place_of_service}" if line.place_of_service else "",
+                    f"x {line.units:f}" if line.units is not None else "",
+                ),
+            )
+        )
+        for line in claim.lines
+    )
+    frequency = "" if claim.frequency == "1" else f", frequency {claim.frequency}"
+    answered = f" {claim.status_date}" if claim.status_date else ""
+    number = f", payer's number {claim.payer_claim_control_number}" if claim.payer_claim_control_number else ""
+    return (
+        f"- {claim.claim_id}, {claim.claim_type}{frequency}, account {claim.patient_control_number}, received"
+        f" {claim.received_date}, {claim.status}{answered}{number}: {lines}"
+    )
 
 
 def _finding(finding: Finding) -> str:
@@ -299,7 +330,7 @@ def _by_rules(by_rule: Mapping[str, frozenset[str]], ruleset: RuleSet) -> Iterat
 def _category_rows(ruleset: RuleSet) -> Iterator[Sequence[str]]:
     rules_of: dict[str, list[str]] = {}
     for rule in ruleset.rules.values():
-        found = (ruleset.evaluate(claim).findings for claim in rule.flagged)
+        found = (ruleset.evaluate(*example).findings for example in rule.flagged)
         others = sorted({each.category for findings in found for each in findings if each.rule_id == rule.id})
         for key in dict.fromkeys([rule.reason, *others]):
             rules_of.setdefault(key, []).append(rule.id)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from rules.engine.claim import Claim
 from rules.engine.decision import Answer, Severity
+from rules.engine.examples import Example
 
 if TYPE_CHECKING:
     from rules.engine.pack import PlanKey
@@ -92,8 +93,9 @@ class Rule:
     on_void: bool
     status: Status
     requires: Requirement | None
-    clean: tuple[Claim, ...]
-    flagged: tuple[Claim, ...]
+    lookback: int | None
+    clean: tuple[Example, ...]
+    flagged: tuple[Example, ...]
     check: Check
 
     @property
@@ -118,8 +120,8 @@ def rule(
     remedy: str,
     citations: Iterable[str],
     field: str,
-    clean: Iterable[Claim],
-    flagged: Iterable[Claim],
+    clean: Iterable[Claim | Example],
+    flagged: Iterable[Claim | Example],
     scope: Scope = "line",
     procedures: Iterable[str] | None = None,
     concerns: Concerns | None = None,
@@ -135,6 +137,7 @@ def rule(
     on_void: bool = False,
     status: Status = "active",
     requires: Requirement | None = None,
+    lookback: int | None = None,
 ) -> Callable[[CheckT], CheckT]:
     """Register a check as a rule.
 
@@ -169,6 +172,9 @@ def rule(
         status: preview findings never flag a claim.
         requires: a field of the claim without which a rule of the scope claim cannot tell, and is published as not
             evaluated.
+        lookback: of a rule of the scope history: how many days before the claim's first date of service it looks back;
+            None for as long as anything is held. Where a member's claims of that time had to be dropped, a rule that
+            finds nothing is published as not evaluated.
 
     Raises:
         RuleDefinitionError: metadata are missing or contradict the file's name, or the id is taken.
@@ -206,8 +212,9 @@ def rule(
             on_void=on_void,
             status=status,
             requires=requires,
-            clean=tuple(clean),
-            flagged=tuple(flagged),
+            lookback=lookback,
+            clean=tuple(each if isinstance(each, Example) else Example(each) for each in clean),
+            flagged=tuple(each if isinstance(each, Example) else Example(each) for each in flagged),
             check=check,
         )
         _validate(made)
@@ -247,5 +254,7 @@ def _wrong_metadata(made: Rule) -> Iterator[str]:
             yield f"{kind} takes {expected}, not {parameters}"
     if made.requires is not None and made.scope != "claim":
         yield "requires goes with the scope claim"
+    if made.lookback is not None and made.scope != "history":
+        yield "lookback goes with the scope history"
     if made.terminated is not None and made.terminated <= made.effective:
         yield "terminated must come after effective"

@@ -120,9 +120,9 @@ class RuleSet:
             RuleDefinitionError: an example does not do what it says; the message names rule and example.
         """
         for each in self.rules.values():
-            for kind, claims in (("clean", each.clean), ("flagged", each.flagged)):
-                for number, claim in enumerate(claims, 1):
-                    said = [finding for finding in self.evaluate(claim).findings if finding.rule_id == each.id]
+            for kind, examples in (("clean", each.clean), ("flagged", each.flagged)):
+                for number, example in enumerate(examples, 1):
+                    said = [finding for finding in self.evaluate(*example).findings if finding.rule_id == each.id]
                     failed = [finding.message for finding in said if finding.category == RULE_ERROR]
                     if failed or bool(said) != (kind == "flagged"):
                         found = "; ".join(failed or [finding.message for finding in said]) or "no finding"
@@ -315,10 +315,20 @@ class RuleSet:
             answer = check(claim, policy)
             if answer:
                 answers.append((compiled, None, answer))
-        for compiled, check, policy in plan.history_checks:
-            answer = check(claim, history, policy)
-            if answer:
-                answers.append((compiled, None, answer))
+        if plan.history_checks:
+            if history.not_known:
+                not_evaluated = (*not_evaluated, Unevaluated("HISTORY", "history-not-known", None, history.not_known))
+            else:
+                dropped = history.dropped_through
+                for compiled, check, policy in plan.history_checks:
+                    answer = check(claim, history, policy)
+                    if not answer and dropped is not None and _looks_back_to(dropped, first_day, compiled.rule):
+                        answer = NotEvaluated(
+                            "the member has too many claims to hold them all; some with services up to"
+                            f" {dropped} are no longer held (CLAIMSCRUB_HISTORY_LINES)"
+                        )
+                    if answer:
+                        answers.append((compiled, None, answer))
         for position, line in enumerate(lines):
             line_day = days[position]
             if line_day != day:
@@ -527,6 +537,10 @@ def _first(codes: tuple[str, ...]) -> str:
 
 def _cited(policies: Mapping[str, Policy]) -> set[str]:
     return {key for policy in policies.values() for value in policy.values for key in value.citations}
+
+
+def _looks_back_to(day: date, first_day: date, rule: Rule) -> bool:
+    return rule.lookback is None or first_day.toordinal() - day.toordinal() <= rule.lookback
 
 
 def _payer_not_known(why: str) -> Unevaluated:

@@ -9,7 +9,7 @@ import pytest
 
 from rules import RuleSet
 from rules.engine.cases import Case, CaseError, case_differences, example_differences, read_cases
-from rules.engine.examples import a_claim, a_line
+from rules.engine.examples import Example, a_claim, a_line
 
 CASES = Path(__file__).parent / "cases"
 
@@ -81,8 +81,8 @@ def test_a_file_that_is_not_one_of_cases_is_refused(text: str, said: str) -> Non
 
 def test_examples_that_do_not_hold_are_told(ruleset: RuleSet) -> None:
     """A clean example with a finding, and a flagged one without, are named with what was found."""
-    two_units, clean = a_claim(lines=[a_line(units="2")]), a_claim()
-    unknown_area = a_claim(place_of_service="11", lines=[a_line("63661")])
+    two_units, clean = Example(a_claim(lines=[a_line(units="2")])), Example(a_claim())
+    unknown_area = Example(a_claim(place_of_service="11", lines=[a_line("63661")]))
 
     assert example_differences("UNT001", "flagged", two_units, ruleset) == []
     assert example_differences("UNT001", "clean", clean, ruleset) == []

@@ -15,11 +15,12 @@ from typing import Any
 
 import pytest
 
-from rules import NO_HISTORY, Claim, Decision, Disposition, Flag, History, NotEvaluated, PriorService, RuleSet, Severity
+from rules import NO_HISTORY, Claim, Decision, Disposition, Flag, History, NotEvaluated, RuleSet, Severity
 from rules.engine import rule as rule_module
-from rules.engine.examples import a_claim, a_line, as_json, claim_content
+from rules.engine.examples import a_claim, a_line, as_json, claim_content, earlier, with_history
 from rules.engine.explain import explain
 from rules.engine.grouping import line_groups
+from rules.engine.history import FOR_DUPLICATES
 from rules.engine.payer import PayerProfile, RuleChange, load_profiles
 from rules.engine.policy import (
     Confidence,
@@ -569,21 +570,40 @@ def test_a_value_that_only_some_payers_have_silences_the_rule_for_the_others(onl
     assert made.evaluate(a_claim("OTHER")).findings == ()
 
 
+def _earlier_lines(claim: Claim, history: History, policy: Any) -> str | None:
+    count = sum(1 for _ in history.services(FOR_DUPLICATES))
+    return f"{count} earlier" if count else None
+
+
 def test_history_rules_see_the_history(only: Any) -> None:
     """A history rule gets the member's earlier services."""
-    earlier = PriorService("C0", "P", "paid", "1", "1", "1", "63650", (), None, date(2026, 7, 1), "22")
+    example = with_history(a_claim(), earlier(lines=[a_line("63650")]))
 
-    def check(claim: Claim, history: History, policy: Any) -> str | None:
-        return f"{len(history.services)} earlier" if history.services else None
+    ruleset = only(_earlier_lines, scope="history")
 
-    ruleset = only(check, scope="history")
-
-    assert ruleset.evaluate(a_claim(), History((earlier,))).findings[0].message == "1 earlier"
+    assert ruleset.evaluate(*example).findings[0].message == "1 earlier"
     assert ruleset.evaluate(a_claim(), NO_HISTORY).findings == ()
-    assert (
-        only(check, scope="history", procedures=frozenset({"1"})).evaluate(a_claim(), History((earlier,))).findings
-        == ()
-    )
+    assert only(_earlier_lines, scope="history", procedures=frozenset({"1"})).evaluate(*example).findings == ()
+
+
+def test_history_that_can_not_be_looked_up_is_published(only: Any) -> None:
+    """Where nobody knows the member, no history rule is asked, and the decision says so once."""
+    decision = only(_earlier_lines, scope="history").evaluate(a_claim(), History(not_known="no member number"))
+
+    assert [(each.rule_id, each.reason) for each in decision.not_evaluated] == [("HISTORY", "no member number")]
+
+
+@pytest.mark.parametrize(("lookback", "told"), [(None, True), (32, True), (31, False), (0, False)])
+def test_a_rule_that_looks_back_to_what_was_dropped_can_not_tell(only: Any, lookback: int | None, told: bool) -> None:
+    """Silence is no answer where the member's claims of that time had to be dropped; a finding stands."""
+    claim, history = with_history(a_claim())
+    made = only(_earlier_lines, scope="history", lookback=lookback)
+    decision = made.evaluate(claim, replace(history, dropped_through=date(2026, 7, 2)))
+
+    assert ["no longer held" in each.reason for each in decision.not_evaluated] == [True] * told
+    claim, history = with_history(a_claim(), earlier())
+    decision = made.evaluate(claim, replace(history, dropped_through=date(2026, 7, 2)))
+    assert (len(decision.findings), decision.not_evaluated) == (1, ())
 
 
 # ---- payers

@@ -1,0 +1,43 @@
+"""What makes two claims be about the same service, for every history rule that has to know."""
+
+from rules.engine.claim import Claim, ServiceLine
+from rules.engine.history import PriorClaim, PriorService
+
+
+def is_same_biller(claim: Claim, prior: PriorClaim) -> bool:
+    """Whether both come from one billing provider: the same NPI, or the same tax number."""
+    provider = claim.billing_provider
+    return bool(
+        (provider.npi and provider.npi == prior.billing_npi)
+        or (provider.tax_number and provider.tax_number == prior.tax_number)
+    )
+
+
+def is_same_service(claim: Claim, line: ServiceLine, prior: PriorService) -> bool:
+    """Whether an earlier line has the biller, the date and the code of a line, and on professional claims who did it.
+
+    Hospital claims must be of the same type of bill too, whatever their frequency.
+    """
+    other, its_line = prior
+    if (
+        line.procedure_code != its_line.procedure_code
+        or line.service_date is None
+        or line.service_date != its_line.service_date
+        or claim.claim_type != other.claim_type
+        or not is_same_biller(claim, other)
+    ):
+        return False
+    if not claim.is_professional:
+        return claim.type_of_bill[:3] == other.type_of_bill[:3]
+    provider = claim.rendering_provider_on(line)
+    return (provider.npi if provider is not None else "") == its_line.rendering_npi
+
+
+def is_exact_duplicate(claim: Claim, line: ServiceLine, prior: PriorService) -> bool:
+    """Whether an earlier line is the same in modifiers (in any order), units and charge too."""
+    return (
+        is_same_service(claim, line, prior)
+        and set(line.modifiers) == set(prior.line.modifiers)
+        and line.units == prior.line.units
+        and line.charge_amount == prior.line.charge_amount
+    )
