@@ -62,6 +62,8 @@ class Answer(NamedTuple):
     Attributes:
         claim_id: of the claim event.
         payer_claim_control_number: the payer's number of the claim; names it where an earlier answer gave the same.
+        original_reference_number: the number that the payer gave before, where it has corrected its own answer under
+            another.
     """
 
     status: Status
@@ -71,6 +73,7 @@ class Answer(NamedTuple):
     billing_npi: str = ""
     clearinghouse_trace_number: str = ""
     payer_claim_control_number: str = ""
+    original_reference_number: str = ""
 
 
 NO_RECORD = MemberRecord()
@@ -311,7 +314,8 @@ def with_answer(record: MemberRecord, answer: Answer) -> MemberRecord:
     meant = [number for number, stored in enumerate(record.claims) if _is_meant(stored.claim, answer)]
     if not meant:
         return record
-    number = meant[-1]
+    exactly = [number for number in meant if answer.payer_claim_control_number in _numbers(record.claims[number].claim)]
+    number = (exactly or meant)[-1]
     stored = record.claims[number]
     change = StatusChange(record.next_ordinal, answer.status, answer.status_date, answer.payer_claim_control_number)
     changes = stored.claim.changes
@@ -333,12 +337,17 @@ def _is_meant(claim: PriorClaim, answer: Answer) -> bool:
         return False
     if answer.billing_npi and answer.billing_npi != claim.billing_npi:
         return False
-    numbers = {each.payer_claim_control_number for each in claim.changes} - {""}
-    is_number = answer.payer_claim_control_number in numbers
+    numbers = _numbers(claim)
+    is_number = not numbers.isdisjoint((answer.payer_claim_control_number, answer.original_reference_number))
     # An account has several claims when one was corrected: each has a number of its own.
     if answer.payer_claim_control_number and numbers and not is_number and not answer.claim_id:
         return False
     return is_number or any(said for said, _ in named)
+
+
+def _numbers(claim: PriorClaim) -> set[str]:
+    """What the payer has called the claim by."""
+    return {each.payer_claim_control_number for each in claim.changes} - {""}
 
 
 def _prior_lines(claim: Claim, codes: Container[str] | None) -> Iterable[PriorLine]:
