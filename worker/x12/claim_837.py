@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, TypeAlias
 
-from worker.x12.loops import Kind, Part, Segment, X12Claim, claim_id
+from worker.x12.loops import Part, Segment, X12Claim, claim_id
+from worker.x12.sets import Kind
 
 Content: TypeAlias = dict[str, Any]
 

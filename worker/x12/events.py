@@ -11,8 +11,9 @@ from pydantic_core import to_json
 from rules import Claim, ClaimError
 from worker.x12.claim_837 import Content, Reading, claim_content
 from worker.x12.errors import X12Error
-from worker.x12.loops import End, Fault, Kind, Part, X12Claim, lost_claim, part_of, read_loops
+from worker.x12.loops import Fault, Part, X12Claim, lost_claim, part_of, read_loops
 from worker.x12.segments import Separators
+from worker.x12.sets import End, Kind
 
 
 class Event(NamedTuple):
