@@ -39,6 +39,8 @@ class Settings(BaseSettings):
     x12_topic: str = Field(
         "claims.x12", description="Topic of raw X12 837 text, split into claim events; empty to do without it."
     )
+    status_topic: str = Field("claims.status", description="Topic of the answers to claims.")
+    member_key_secret: SecretStr = Field(SecretStr(""), description="Secret of the keyed hash of members.")
     partitions: int = Field(12, ge=1, description="Partitions of each topic, when `claimscrub topics create` makes it.")
     replication_factor: int = Field(
         -1, ge=-1, description="Replicas of each topic when made; -1 is the broker's default."

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import rules
-from rules.engine.claim import VOID, Claim, ServiceLine
+from rules.engine.claim import VOID, Claim, Payer, ServiceLine
 from rules.engine.contract import Contracts, load_contracts
 from rules.engine.decision import (
     Change,
@@ -256,6 +256,12 @@ class RuleSet:
             self.version,
             self.digest,
         )
+
+    def recognised(self, payer: Payer) -> str:
+        """The key of the payer profile that applies."""
+        if payer.key:
+            return payer.key if payer.key in self.profiles else ROOT
+        return self._recognise(payer.payer_id, payer.filing_indicator, payer.name)[0]
 
     def _profile_key(self, claim: Claim) -> tuple[str, tuple[Unevaluated, ...]]:
         payer = claim.payer
