@@ -68,19 +68,24 @@ def claim_event(claim: X12Claim) -> Event | X12Error:
 def _decoded(content: Content) -> bytes:
     """Again with the text in its true encoding: UTF-8 if it is that, else one character a byte."""
     try:
-        return to_json(_recoded(content))
+        return to_json(recoded(content))
     except UnicodeDecodeError:
         content["x12"]["encoding"] = "latin-1"
         return to_json(content)
 
 
-def _recoded(value: Any) -> Any:
+def recoded(value: Any) -> Any:
+    """Text that was taken byte by byte, as the UTF-8 that it is.
+
+    Raises:
+        UnicodeDecodeError: it is not.
+    """
     if isinstance(value, str):
         return value if value.isascii() else value.encode("latin-1").decode()
     if isinstance(value, dict):
-        return {name: _recoded(each) for name, each in value.items()}
+        return {name: recoded(each) for name, each in value.items()}
     if isinstance(value, list):
-        return [_recoded(each) for each in value]
+        return [recoded(each) for each in value]
     return value
 
 

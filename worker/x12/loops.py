@@ -172,6 +172,7 @@ class _Walker(Envelopes[X12Claim]):
 
     def __init__(self) -> None:
         super().__init__()
+        self._skipping = False  # a transaction set that is no 837
         self._claims = 0
         self._nowhere = Part(1)
         self._reset_set()
@@ -438,6 +439,7 @@ class _Walker(Envelopes[X12Claim]):
             yield from self._leave_level(level)
 
     def _leave_content(self) -> None:
+        self._skipping = False
         self._reset_set()
         self._nowhere = self._part = Part(1)
 

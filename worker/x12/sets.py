@@ -90,7 +90,6 @@ class Envelopes(Generic[_Found]):
         self._interchange: Interchange | None = None
         self._group: Group | None = None
         self._transaction: TransactionSet | None = None
-        self._skipping = False  # a transaction set that is not read
         self._stray = False  # segments outside of a transaction set: said once
         self._groups = self._sets = 0
         self._number = 0  # of the segment in the transaction set
@@ -172,7 +171,6 @@ class Envelopes(Generic[_Found]):
     def _leave_set(self, transaction: TransactionSet) -> Iterator[End]:
         yield End(transaction.interchange, transaction.group, transaction)
         self._transaction = None
-        self._skipping = False
         self._leave_content()
 
     def _end_group(self, elements: list[str]) -> Iterator[_Found | End | X12Error]:
@@ -258,8 +256,9 @@ class Envelopes(Generic[_Found]):
         segment_id: str = "",
         element: int | None = None,
         code: str = "",
+        kind: type[X12Error] = X12Error,
     ) -> X12Error:
-        return X12Error(
+        return kind(
             problem,
             expected,
             interchange=self._interchange.control_number if self._interchange else "",
