@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import click
 
 from rules import ClaimError, RuleSet
+from rules.engine.claim import Payer
 from worker.inputs import STATUSES, Item, read_paths
 from worker.rulebook import load_rulebook
 from worker.rules_cli import known_payer
@@ -43,7 +44,7 @@ def status_import(files: tuple[str, ...], payer: str | None, dry_run: bool) -> N
     with clear_errors():
         settings = load_settings()
         ruleset = load_rulebook(settings)
-        read = _Reading(ruleset, None if payer is None else known_payer(payer, ruleset))
+        read = Reading(ruleset, None if payer is None else known_payer(payer, ruleset))
         if dry_run:
             for found in read.statuses(files):
                 sys.stdout.buffer.write(found.raw + b"\n")
@@ -56,17 +57,12 @@ def status_import(files: tuple[str, ...], payer: str | None, dry_run: bool) -> N
 
             members = Members(settings.member_key_secret.get_secret_value(), ruleset.recognised)
             with StatusPublisher(settings) as publisher:
-                for found in read.statuses(files):
-                    key = members.key_of(found.status.payer, found.status.member_number)
-                    if key is None:
-                        read.refuse(found, _NO_KEY)
-                    else:
-                        publisher.publish(key, found.raw, found.source)
+                read.publish(files, members.key_of, publisher.publish)
             say(f"{publisher.count} claim statuses published to {publisher.topic}{read.summary}")
     sys.exit(UNREADABLE if read.unreadable else CLEARED)
 
 
-class _Found(NamedTuple):
+class Found(NamedTuple):
     """A claim status in a file; the event may have got its payer from the command line."""
 
     source: str
@@ -74,7 +70,7 @@ class _Found(NamedTuple):
     raw: bytes
 
 
-class _Reading:
+class Reading:
     """Files being read, and what was found in them.
 
     Attributes:
@@ -89,20 +85,36 @@ class _Reading:
         self._payer = payer
         self._passed_over = 0
 
-    def statuses(self, paths: Iterable[str]) -> Iterator[_Found]:
+    def statuses(self, paths: Iterable[str]) -> Iterator[Found]:
         """Each claim status of some files; a line on standard error for what is none."""
         for item, status in read_paths(paths, STATUSES, Item.read_status, say):
             if status is not None:
-                yield from self._with_payer(_Found(item.source, status, item.raw.translate(None, b"\r\n")))
+                yield from self._with_payer(Found(item.source, status, item.raw.translate(None, b"\r\n")))
             elif isinstance(item.error, NoStatusError):
                 self._passed_over += 1
             else:
                 self.unreadable += 1
 
-    def refuse(self, found: _Found, error: ClaimError) -> None:
-        """Name a claim status that can't be published after all."""
-        self.given[found.status.status] -= 1
-        self._name(found, error)
+    def publish(
+        self,
+        paths: Iterable[str],
+        key_of: Callable[[Payer, str], bytes | None],
+        publish: Callable[[bytes, bytes, str], None],
+    ) -> None:
+        """Publish each claim status of some files.
+
+        Args:
+            paths: the files.
+            key_of: gives the key of a payer's member, or None.
+            publish: takes key, event and source.
+        """
+        for found in self.statuses(paths):
+            key = key_of(found.status.payer, found.status.member_number)
+            if key is None:
+                self.given[found.status.status] -= 1
+                self._name(found, _NO_KEY)
+            else:
+                publish(key, found.raw, found.source)
 
     @property
     def summary(self) -> str:
@@ -115,7 +127,7 @@ class _Reading:
             parts.append(f"unreadable: {self.unreadable}")
         return "; ".join(parts)
 
-    def _with_payer(self, found: _Found) -> Iterator[_Found]:
+    def _with_payer(self, found: Found) -> Iterator[Found]:
         why = self._not_recognised(found.status)
         if why and self._payer is None:
             self._name(found, ClaimError("payer", f"not recognised: {why}", "a payer key; give one with --payer KEY"))
@@ -134,7 +146,7 @@ class _Reading:
         _, why = self._ruleset.recognition.recognise(payer.payer_id, payer.filing_indicator, payer.name)
         return why
 
-    def _name(self, found: _Found, error: ClaimError) -> None:
+    def _name(self, found: Found, error: ClaimError) -> None:
         self.unreadable += 1
         say(f"claimscrub: {found.source}: {error}")
 

@@ -38,6 +38,7 @@ _PATIENT = "PT"
 _LEVEL_OF = {"AY": "20", "PR": "20", "41": "21", "85": "19", "QC": _PATIENT}
 _MEMBER_NUMBERS = frozenset({"MI", "II", ""})
 _PAYER_IDS = frozenset({"PI", "XV", "46"})
+_NUMBERS = {"1K": "payer_claim_control_number", "D9": "clearinghouse_trace_number"}
 _STATUSES = (1, 10, 11)
 _BEGINNINGS = frozenset({"HL", "TRN"})
 
@@ -58,6 +59,7 @@ class Acknowledgement:
         self._claim: ClaimReport | None = None
         self._categories: set[str] = set()
         self._is_in_line = False
+        self._is_past_status = False  # of the claim or line: another STC is another's
 
     @property
     def is_in_claim(self) -> bool:
@@ -73,15 +75,14 @@ class Acknowledgement:
             return self._begin_claim(number, segment_id, elements[2])
         if segment_id == "STC":
             return self._status(number, elements)
-        if segment_id == "DTP" and elements[1] == "009" and self._level == "20":
-            self._processed = elements[3]
-        elif segment_id == "SVC":
-            self._is_in_line = True
-        elif segment_id == "REF" and self._claim is not None and not self._is_in_line:
-            if elements[1] == "1K":
-                self._claim.content.setdefault("payer_claim_control_number", elements[2])
-            elif elements[1] == "D9":
-                self._claim.content.setdefault("clearinghouse_trace_number", elements[2])
+        if segment_id == "SVC":
+            self._is_in_line, self._is_past_status = True, False
+        elif segment_id in ("REF", "DTP"):
+            self._is_past_status = True
+            if segment_id == "DTP" and elements[1] == "009" and self._level == "20":
+                self._processed = elements[3]
+            elif self._claim is not None and not self._is_in_line and elements[1] in _NUMBERS:
+                self._claim.content[_NUMBERS[elements[1]]] = elements[2]
         return NOTHING
 
     def lose(self, segment_id: str) -> Iterable[ClaimReport]:
@@ -147,7 +148,7 @@ class Acknowledgement:
         }
         self._claim = ClaimReport(number, segment_id, said(**content))
         self._categories = set()
-        self._is_in_line = False
+        self._is_in_line = self._is_past_status = False
         return reports
 
     def _status(self, number: int, elements: Sequence[str]) -> Iterable[ClaimReport]:
@@ -156,11 +157,13 @@ class Acknowledgement:
             if categories & _REJECTED:
                 self._refused[self._level] = number
             return NOTHING
-        if self._level != _PATIENT or self._is_in_line:
+        if self._level != _PATIENT:
             return NOTHING
-        if self._claim is None:
-            fault = ("a claim's status without the claim's TRN before it", "TRN, STC")
-            return (ClaimReport(number, "STC", {}, fault=fault),)
+        if self._claim is None or self._is_past_status:
+            fault = ("a status without its claim (TRN) or service line (SVC) before it", "TRN or SVC, then STC")
+            return [*self._end_claim(), ClaimReport(number, "STC", {}, fault=fault)]
+        if self._is_in_line:
+            return NOTHING
         self._claim.content.setdefault("status_date", iso_date(elements[2]))
         self._categories |= categories
         return NOTHING
@@ -169,7 +172,6 @@ class Acknowledgement:
         claim, self._claim = self._claim, None
         if claim is None:
             return NOTHING
-        self._is_in_line = False
         content, categories = claim.content, self._categories
         content["status_date"] = content.get("status_date") or iso_date(self._processed)
         if categories & _REJECTED:
@@ -179,8 +181,7 @@ class Acknowledgement:
         elif not categories:
             return (claim._replace(fault=("no status with the claim", "STC with a category in STC01")),)
         elif all(category.startswith(_SILENT) for category in categories):
-            silence = "its status category is no word on whether the claim was taken in"
-            return (claim._replace(silence=silence),)
+            return (claim._replace(silence="a status category that is no word on whether the claim was taken in"),)
         else:
             return (claim._replace(fault=("a status category that is not known", "A0 to A8 in STC01")),)
         return (claim._replace(content=said(**content)),)

@@ -9,8 +9,8 @@ What has become of the claim (CLP02; https://x12.org/resources/requests-for-inte
 
 - 1, 2, 3, and 19, 20, 21, which were sent on as well: processed, which is not to say paid (RFI 1423). With money in
   CLP04 it is paid. Without, the reasons of the adjustments decide: if one of them is a share that is somebody else's to
-  pay (the patient's deductible or coinsurance, an earlier payer's payment), or there are none, the claim was allowed,
-  and counts as paid; else it is denied.
+  pay (the patient's deductible or coinsurance, an earlier payer's payment), the claim was allowed, and counts as paid;
+  else it is denied.
 - 4: denied; the patient is not recognised (RFI 1423).
 - 22: a payment is taken back. The correction, which the payer should send right behind it (RFI 791), says what holds
   from then on; where none comes, nothing was paid for what was done, which is what `denied` says.
@@ -57,6 +57,7 @@ class Remittance:
         self._is_in_line = False
         self._is_adjusted = self._is_allowed = False
         self._member_numbers: dict[int, str] = {}
+        self._patients = 0
 
     @property
     def is_in_claim(self) -> bool:
@@ -77,8 +78,10 @@ class Remittance:
             self._is_allowed |= not reasons.isdisjoint(_ALLOWED_REASONS)
         elif segment_id == "SVC":
             self._is_in_line = True
-        elif segment_id == "NM1" and elements[1] in _MEMBER_NUMBERS and elements[8] in _MEMBER_NUMBER_QUALIFIERS:
-            self._member_numbers.setdefault(_MEMBER_NUMBERS[elements[1]], elements[9])
+        elif segment_id == "NM1" and elements[1] in _MEMBER_NUMBERS:
+            self._patients += elements[1] == "QC"
+            if elements[8] in _MEMBER_NUMBER_QUALIFIERS:
+                self._member_numbers.setdefault(_MEMBER_NUMBERS[elements[1]], elements[9])
         elif segment_id == "REF" and elements[1] == "F8" and not self._is_in_line:
             self._claim.content["original_reference_number"] = elements[2]
         return NOTHING
@@ -111,27 +114,32 @@ class Remittance:
         self._clp = elements
         self._is_in_line = self._is_adjusted = self._is_allowed = False
         self._member_numbers = {}
+        self._patients = 0
 
     def _end_claim(self) -> Iterable[ClaimReport]:
         claim, self._claim = self._claim, None
         if claim is None:
             return NOTHING
-        _, patient_control_number, code, _, paid, _, filing_indicator, payer_number, *_ = self._clp
+        _, patient_control_number, code, _, _, _, filing_indicator, payer_number, *_ = self._clp
         if code == _PREDETERMINATION:
-            return (claim._replace(silence="a predetermination (CLP02 25) is no answer to a claim"),)
-        if code not in _PROCESSED | _DENIED:
+            return (claim._replace(silence="a predetermination (CLP02 25)"),)
+        fault, status = ("", ""), "denied"
+        if self._patients != 1:
+            fault = (
+                f"{'more than one' if self._patients else 'no'} patient (NM1*QC) in the claim",
+                "one after each CLP",
+            )
+        elif code in _PROCESSED:
+            fault, status = self._processed()
+        elif code not in _DENIED:
             fault = ("CLP02 is not a claim status that is known", "1, 2, 3, 4, 19, 20, 21, 22, 23 or 25")
+        if fault[0]:
             return (claim._replace(fault=fault),)
-        try:
-            is_paid = Decimal(paid) > 0
-        except InvalidOperation:
-            return (claim._replace(fault=("CLP04 is not an amount", "the amount that was paid")),)
-        is_denied = code in _DENIED or (not is_paid and self._is_adjusted and not self._is_allowed)
         numbers = [self._member_numbers.get(rank, "") for rank in sorted(_MEMBER_NUMBERS.values())]
         content = said(
             payer=said(**self._payer, filing_indicator=filing_indicator),
             member_number=next(filter(None, numbers), ""),
-            status="denied" if is_denied else "paid",
+            status=status,
             status_date=iso_date(self._paid_on or self._produced_on),
             patient_control_number=patient_control_number,
             billing_npi=self._npi,
@@ -139,3 +147,15 @@ class Remittance:
             original_reference_number=claim.content.get("original_reference_number"),
         )
         return (claim._replace(content=content),)
+
+    def _processed(self) -> tuple[tuple[str, str], str]:
+        """The status of a claim that was processed; or why it can't be told, and what is expected."""
+        try:
+            charge, paid = map(Decimal, self._clp[3:5])
+            if paid > 0 or charge == 0 or self._is_allowed:
+                return ("", ""), "paid"
+        except InvalidOperation:
+            return ("CLP03 or CLP04 is not an amount", "the charge and what was paid"), ""
+        if not self._is_adjusted:
+            return ("nothing was paid, and no adjustment says why", "CAS with the reasons"), ""
+        return ("", ""), "denied"

@@ -6,6 +6,7 @@ for whole.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Generic, Literal, NamedTuple, TypeVar
 
@@ -80,7 +81,7 @@ class End(NamedTuple):
     transaction: TransactionSet | None
 
 
-class Envelopes(Generic[_Found]):
+class Envelopes(ABC, Generic[_Found]):
     """Where in the envelopes the next segment stands.
 
     Those who extend it count segments in `_number`, and hand those of `ENVELOPE_SEGMENTS` to `_envelope`.
@@ -97,17 +98,17 @@ class Envelopes(Generic[_Found]):
 
     # ---- for those who extend it
 
+    @abstractmethod
     def _begin_content(self, transaction_type: str, version: str) -> Iterator[X12Error]:
         """A transaction set begins."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _end_content(self, cut_off: str) -> Iterator[_Found | X12Error]:
         """The transaction set ends; where it does not, `cut_off` says so."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _leave_content(self) -> None:
         """The transaction set has ended."""
-        raise NotImplementedError
 
     # ---- envelopes
 
