@@ -306,11 +306,11 @@ def with_claim(
     return _bounded(kept, record.next_ordinal + 1, record.dropped_through, lifetime, most_lines)
 
 
-def with_answer(record: MemberRecord, answer: Answer) -> MemberRecord:
-    """The record with an answer to one of its claims; itself where none is meant, or nothing is new."""
+def with_answer(record: MemberRecord, answer: Answer) -> MemberRecord | None:
+    """The record with an answer to one of its claims; itself where nothing is new, None where no claim is meant."""
     meant = [number for number, stored in enumerate(record.claims) if _is_meant(stored.claim, answer)]
     if not meant:
-        return record
+        return None
     number = meant[-1]
     stored = record.claims[number]
     change = StatusChange(record.next_ordinal, answer.status, answer.status_date, answer.payer_claim_control_number)
