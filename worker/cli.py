@@ -31,6 +31,7 @@ from worker.answers import (
 )
 from worker.codec import decision_content, envelope
 from worker.history import Memory
+from worker.history_cli import history
 from worker.inputs import Item, files_in, read_file
 from worker.pipeline import input_digest, judge
 from worker.reference_cli import reference
@@ -352,6 +353,12 @@ def topics_create(add_partitions: bool) -> None:
     with clear_errors():
         values = load_settings()
         grown = kafka.add_partitions(values) if add_partitions else {}
+        if add_partitions:
+            from worker.history_topic import move_members
+
+            moved = move_members(values, say)
+            if moved:
+                say(f"{moved} members moved to the partition that their claims go to now")
         done = {name: f"{after} partitions instead of {before}" for name, (before, after) in grown.items()}
         for name, made in kafka.create_topics(values).items():
             click.echo(f"{name}: {'created' if made else done.get(name, 'exists')}")
@@ -363,6 +370,7 @@ def topics_create(add_partitions: bool) -> None:
 
 
 main.add_command(rules_group)
+main.add_command(history)
 
 
 def _claims(paths: Iterable[str]) -> Iterator[Item]:

@@ -147,6 +147,17 @@ def history_of(
     )
 
 
+def standing(record: MemberRecord) -> list[PriorClaim]:
+    """Every claim of a record with the status that it has by now, oldest first."""
+    earlier = [
+        (stored, known)
+        for stored, known in zip(record.claims, _as_of(record, record.next_ordinal), strict=True)
+        if known is not None
+    ]
+    _resolve(earlier)
+    return [known for _, known in earlier]
+
+
 def _as_of(record: MemberRecord, before: int) -> list[PriorClaim | None]:
     """Each claim as it stood before an ordinal, None for one that came later; by its own answers alone."""
     seen: list[PriorClaim | None] = []
