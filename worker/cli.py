@@ -163,7 +163,8 @@ def check(files: tuple[str, ...], as_of: datetime | None, with_claim: bool) -> N
                 continue
             claim = item.claim.changed(received_date=as_of.date()) if as_of else item.claim
             digest = input_digest(item.raw)
-            judged = judge(claim, digest, now, ruleset, memory)
+            key = memory.key_of_claim(claim)
+            judged = judge(claim, ruleset, memory, key, digest=digest, received=now)
             if judged.remember is not None:
                 judged.remember()
             decision = judged.decision

@@ -142,13 +142,13 @@ class Looked(NamedTuple):
     """What was looked up for a claim.
 
     Attributes:
-        key: the member's; None where the claim has none, or another partition has the member.
+        key: the member's.
         record: the member's.
         claim: the claim, with its receipt date.
         history: what of the record counts for the claim.
     """
 
-    key: bytes | None
+    key: bytes
     record: MemberRecord
     claim: Claim
     history: History
@@ -255,7 +255,6 @@ class Memory:
             received: day on which its event came, as far as that is known.
         """
         key, record, claim, history = looked
-        assert key is not None
         changed = with_claim(
             record,
             claim,
