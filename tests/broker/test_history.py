@@ -11,6 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+from confluent_kafka.admin import AdminClient, NewPartitions
+
 from rules.engine.examples import a_line, as_json, claim_content
 from tests.kafka_broker import Cluster
 from tests.worker_process import OUTPUTS, Pipeline, Worker, member_key, member_number
@@ -21,7 +24,7 @@ _CLAIMS_OF_A_MEMBER = 10
 _CHUNK = 1_000
 _SEED = 63685
 
-Event = tuple[bytes | None, bytes]
+Event = tuple[bytes | None, bytes | None]
 
 
 def claim_of(member: int, number: int, code: str = "63685", day: str = "2026-08-03", **changes: Any) -> bytes:
@@ -146,3 +149,106 @@ def _pipeline(kafka: Cluster, prefix: str, folder: Path) -> Pipeline:
         pipeline.send(_first_of_each_partition(pipeline.partitions))
         pipeline.wait_for_all()
     return pipeline
+
+
+@pytest.fixture
+def remembering(pipeline: Pipeline) -> Pipeline:
+    """A pipeline that has decided one claim of member 1, with its state in the folder `state`."""
+    pipeline.extra["CLAIMSCRUB_DATA_DIRECTORY"] = "state"
+    _decide(pipeline, claim_of(1, 1))
+    return pipeline
+
+
+def _decide(pipeline: Pipeline, *claims: bytes, key: bytes | None = None) -> None:
+    """Have a worker decide claims."""
+    pipeline.send([(key, raw) for raw in claims])
+    with pipeline.worker():
+        pipeline.wait_for_all()
+
+
+def _findings(pipeline: Pipeline, claim_id: str) -> set[str]:
+    """The rules with a finding about a claim."""
+    ((_, _, value),) = [found for (found,) in _decisions(pipeline).values() if _claim_id(found) == claim_id]
+    return {finding["rule_id"] for finding in json.loads(value or b"")["decision"]["findings"]}
+
+
+def _claim_id(found: tuple[str, bytes | None, bytes | None]) -> str:
+    decided: dict[str, Any] = json.loads(found[2] or b"")
+    return str(decided["decision"]["claim_id"])
+
+
+def test_history_outlives_workers_and_disks(remembering: Pipeline) -> None:
+    """A worker that starts with its disk, and one that has lost it, know what was decided before."""
+    _decide(remembering, claim_of(1, 2))
+    shutil.rmtree(remembering.folder / "state")
+    _decide(remembering, claim_of(1, 3), key=b"another")
+
+    assert "HIS001" not in _findings(remembering, "M1-1")
+    assert "HIS001" in _findings(remembering, "M1-2")
+    assert "HIS001" in _findings(remembering, "M1-3")
+
+
+def test_history_is_shown_without_saying_who_it_is(remembering: Pipeline) -> None:
+    """Support sees claim ids, statuses, codes and dates by the key that stands on decisions, and nothing personal."""
+    (message,) = remembering.outputs()["cleared"]
+    key = message.key().decode()
+    shown, as_json = remembering.run("history", "show", key), remembering.run("history", "show", "--json", key)
+    unknown = remembering.run("history", "show", "nobody")
+
+    for said in (shown, as_json):
+        assert said.returncode == 0
+        assert all(word in said.stdout for word in ("M1-1", "received", "63685", "2026-08-03"))
+        assert not any(word in said.stdout for word in (member_number(1), "Example", "1955", "PCN", "M96.1"))
+    assert json.loads(as_json.stdout)["claims"][0]["lines"][0]["procedure_code"] == "63685"
+    assert (unknown.returncode, unknown.stdout) == (2, "")
+    assert "nothing is held of a member with the key nobody" in unknown.stderr
+
+
+def test_partitions_are_added_with_their_members(remembering: Pipeline) -> None:
+    """More partitions move members; their history goes along, and without that no worker starts."""
+    admin = AdminClient({"bootstrap.servers": remembering.kafka.bootstrap_servers})
+    wanted = [NewPartitions(name, 7) for name in remembering.topics.values()]
+    for future in admin.create_partitions(wanted).values():
+        future.result()
+    remembering.kafka.wait_until_stable(*remembering.topics.values())
+    remembering.grown_to(7)
+    refused = remembering.run("worker")
+    moved = remembering.run("topics", "create", "--add-partitions")
+    again = remembering.run("topics", "create", "--add-partitions")
+    _decide(remembering, *(claim_of(member, 2) for member in range(1, 20)))
+
+    assert refused.returncode == 3
+    assert "move them with: claimscrub topics create --add-partitions" in refused.stderr.splitlines()[-1]
+    assert (moved.returncode, again.returncode) == (0, 0)
+    assert "members moved" not in again.stderr
+    assert "HIS001" in _findings(remembering, "M1-2")
+    assert "HIS001" not in _findings(remembering, "M2-2")
+
+
+def test_partitions_are_not_added_under_a_running_worker(remembering: Pipeline) -> None:
+    """A worker would decide with a history that is on its way elsewhere."""
+    with remembering.worker() as worker:
+        worker.wait_until_ready()
+        refused = remembering.run("topics", "create", "--add-partitions")
+
+    assert refused.returncode == 3
+    assert "stop them all first" in refused.stderr
+
+
+def test_another_secret_is_refused(remembering: Pipeline) -> None:
+    """Under another secret no member would be found, and every claim would look like a first one."""
+    remembering.extra["CLAIMSCRUB_MEMBER_KEY_SECRET"] = "another"
+    ended = remembering.run("worker")
+
+    assert ended.returncode == 3
+    assert "CLAIMSCRUB_MEMBER_KEY_SECRET is not the one" in ended.stderr.splitlines()[-1]
+
+
+def test_a_disk_of_another_topic_is_refused(remembering: Pipeline) -> None:
+    """A copy that is ahead of its topic is no copy of it."""
+    remembering.topics["history"] += "-anew"
+    remembering.create_topics()
+    ended = remembering.run("worker")
+
+    assert ended.returncode == 3
+    assert "remove the folder" in ended.stderr.splitlines()[-1]
