@@ -1,9 +1,8 @@
 """Which procedure-to-procedure pairs stand in a group of lines, and whether a modifier opens them.
 
 Every rule about pairs asks here, also about a line of an earlier claim, so that they agree on the table, the dates and
-the modifiers. The tables hold every
-pair of a surgical code of spinal stimulation and the pairs among its usual companions, and no others; of the deleted
-pairs they hold those of 63685.
+the modifiers. The tables hold every pair of a surgical code of spinal stimulation and the pairs among its usual
+companions, and no others; of the deleted pairs they hold those of 63685.
 """
 
 from collections.abc import Iterable, Mapping

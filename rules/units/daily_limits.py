@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
-from types import MappingProxyType
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from rules.engine.claim import Claim, ServiceLine
 from rules.engine.grouping import LineGroup
@@ -15,7 +14,6 @@ _ABSOLUTE = "2"
 Table = Mapping[str, Mapping[str, Any]]
 UnitsKey = tuple[str, str]
 """What units are summed by within a group: procedure code, and NPI of who rendered or, for a hospital, billed it."""
-_NO_UNITS: Final[Mapping[UnitsKey, Decimal]] = MappingProxyType({})
 
 
 class Excess(NamedTuple):
@@ -52,7 +50,7 @@ def units_key(claim: Claim, line: ServiceLine) -> UnitsKey:
 
 
 def over_daily_limit(
-    claim: Claim, group: LineGroup, limits: Table, billed: Mapping[UnitsKey, Decimal] = _NO_UNITS
+    claim: Claim, group: LineGroup, limits: Table, billed: Mapping[UnitsKey, Decimal] | None = None
 ) -> list[Excess] | None:
     """The codes over their limit, in the order of the lines; None where there is none.
 
@@ -60,12 +58,11 @@ def over_daily_limit(
         claim: the claim.
         group: lines of it.
         limits: code → row of the limit.
-        billed: units of the same day on other claims.
+        billed: units of the same day on other claims, if they are to be added.
     """
     lines = group.lines
-    each_once = (
-        len(group.codes) == len(lines) and not billed
-    )  # then a line's units are its code's, and the provider is no matter
+    # Then a line's units are its code's, and the provider is no matter.
+    each_once = billed is None and len(group.codes) == len(lines)
     if each_once:
         for line in lines:
             units = line.units
@@ -77,7 +74,7 @@ def over_daily_limit(
     if not (is_professional or claim.is_outpatient_hospital):
         return None
     setting = "practitioner" if is_professional else "outpatient"
-    totals = dict(billed)
+    totals: dict[UnitsKey, Decimal] = dict(billed or {})
     over: dict[UnitsKey, ServiceLine] = {}
     for line in lines:
         row = limits.get(line.procedure_code)

@@ -718,7 +718,7 @@ _claims = st.fixed_dictionaries(
         "lines": st.lists(st.sampled_from([a_line(), a_line("63650"), a_line(units="2")]), min_size=1, max_size=2),
     }
 )
-_named = st.one_of(
+_named: st.SearchStrategy[dict[str, str]] = st.one_of(
     st.fixed_dictionaries({"claim_id": st.sampled_from(["C0", "C1", "C2", "C3"])}),
     st.fixed_dictionaries({"patient_control_number": _accounts}),
     st.just({}),
