@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Self, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
-from worker.kafka import KafkaProblemError, confluent_config, require_topics
+from worker.kafka import KafkaProblemError, confluent_config, producer_config, require_topics
 from worker.settings import Settings
 
 _QUEUE_FULL_WAIT_SECONDS = 0.5
@@ -32,15 +32,15 @@ class Submitter:
         self._failure: str | None = None
         require_topics(settings, [settings.submitted_topic])
         config: dict[str, Any] = {
-            **confluent_config(settings),
+            **producer_config(settings),
             "enable.idempotence": True,
             "linger.ms": 20,
             "message.max.bytes": settings.max_message_bytes,
         }
         self._producer = Producer(config)
 
-    def submit(self, key: str, raw: bytes) -> None:
-        """Queue one claim event."""
+    def submit(self, claim_id: str, key: bytes, raw: bytes) -> None:
+        """Queue one claim event; the key is its member's, as `Members.key_of_claim` makes it."""
         while True:
             try:
                 self._producer.produce(self.topic, raw, key, on_delivery=self._delivered)
@@ -48,7 +48,7 @@ class Submitter:
             except BufferError:
                 self._producer.poll(_QUEUE_FULL_WAIT_SECONDS)
             except KafkaException as error:
-                raise KafkaProblemError(f"claim {key}: {error.args[0].str()}") from None
+                raise KafkaProblemError(f"claim {claim_id}: {error.args[0].str()}") from None
         self._producer.poll(0)
 
     def _delivered(self, error: Any, _: Any) -> None:
@@ -131,7 +131,8 @@ class ResumableSubmitter:
         quiet = {**confluent_config(self._settings), "logger": _SILENT}
         self._producer = Producer(
             {
-                **quiet,
+                **producer_config(self._settings),
+                "logger": _SILENT,
                 "transactional.id": self._name,
                 "transaction.timeout.ms": _TRANSACTION_TIMEOUT_SECONDS * 1000,
                 "linger.ms": 20,
@@ -144,7 +145,7 @@ class ResumableSubmitter:
         (answer,) = self._patiently(lambda: self._consumer.committed(asked, _PATIENCE_SECONDS), asking=True)
         return _progress(answer.metadata)
 
-    def submit(self, key: str, raw: bytes) -> None:
+    def submit(self, key: bytes, raw: bytes) -> None:
         """Publish one claim event in the transaction in hand, or in a new one.
 
         Raises:

@@ -147,6 +147,17 @@ def history_of(
     )
 
 
+def standing(record: MemberRecord) -> list[PriorClaim]:
+    """Every claim of a record with the status that it has by now, oldest first."""
+    earlier = [
+        (stored, known)
+        for stored, known in zip(record.claims, _as_of(record, record.next_ordinal), strict=True)
+        if known is not None
+    ]
+    _resolve(earlier)
+    return [known for _, known in earlier]
+
+
 def _as_of(record: MemberRecord, before: int) -> list[PriorClaim | None]:
     """Each claim as it stood before an ordinal, None for one that came later; by its own answers alone."""
     seen: list[PriorClaim | None] = []
@@ -306,11 +317,11 @@ def with_claim(
     return _bounded(kept, record.next_ordinal + 1, record.dropped_through, lifetime, most_lines)
 
 
-def with_answer(record: MemberRecord, answer: Answer) -> MemberRecord:
-    """The record with an answer to one of its claims; itself where none is meant, or nothing is new."""
+def with_answer(record: MemberRecord, answer: Answer) -> MemberRecord | None:
+    """The record with an answer to one of its claims; itself where nothing is new, None where no claim is meant."""
     meant = [number for number, stored in enumerate(record.claims) if _is_meant(stored.claim, answer)]
     if not meant:
-        return record
+        return None
     # A number that was given before says which of an account's claims it is; else it is the latest.
     has_number = [
         number for number in meant if answer.payer_claim_control_number in _numbers(record.claims[number].claim)
