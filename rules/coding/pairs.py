@@ -148,7 +148,7 @@ def is_visit_pair(claim: Claim, pair: LinePair[Any], policy: Mapping[str, Any]) 
     return claim.is_professional and pair.column_two.procedure_code in policy["modifiers.visit_codes"]
 
 
-def standing(claim: Claim, pair: LinePair[Any], policy: Mapping[str, Any]) -> Opening:
+def payability(claim: Claim, pair: LinePair[Any], policy: Mapping[str, Any]) -> Opening:
     """Whether both lines can be paid: of a closed pair never, of a withdrawn one (indicator 9) always."""
     if pair.indicator == OPENABLE:
         return opening(claim, pair, policy)
@@ -163,6 +163,6 @@ def denied_lines(claim: Claim, group: LineGroup, policy: Mapping[str, Any]) -> l
             pair
             for pair in pairs_in(group, pair_table(claim, policy))
             if (pair.indicator == CLOSED or not is_visit_pair(claim, pair, policy))
-            and standing(claim, pair, policy) != "open"
+            and payability(claim, pair, policy) != "open"
         )
     ]

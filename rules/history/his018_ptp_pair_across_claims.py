@@ -22,7 +22,7 @@ from rules.coding.pairs import (
     highest_severity,
     pair_between,
     pair_table,
-    standing,
+    payability,
 )
 from rules.engine.claim import Claim, ServiceLine
 from rules.engine.decision import Flag, Severity
@@ -70,7 +70,7 @@ def check(claim: Claim, history: History, policy: Mapping[str, Any]) -> list[Fla
         for line in claim.lines:
             pair = pair_between(line, its_line, table, day)
             if pair is not None and is_in_one_group(claim, line, prior):
-                state = standing(claim, pair, policy)
+                state = payability(claim, pair, policy)
                 if state != "open":
                     key = (id(line), other.claim_id, its_line.procedure_code, state)
                     flags.setdefault(key, _flag(claim, line, pair, other, is_shut=state == "shut"))
