@@ -30,10 +30,12 @@ from worker.answers import (
     write_syntax,
 )
 from worker.codec import decision_content, envelope
+from worker.history import Memory
+from worker.history_cli import history
 from worker.inputs import CLAIMS, Item, read_paths
-from worker.pipeline import input_digest
+from worker.pipeline import input_digest, judge
 from worker.reference_cli import reference
-from worker.rulebook import load_rulebook
+from worker.rulebook import load_rulebook, members_of
 from worker.rules_cli import rules_group
 from worker.settings import PREFIX, Settings, load_settings
 from worker.status import status_schema
@@ -146,22 +148,29 @@ def check(files: tuple[str, ...], as_of: datetime | None, with_claim: bool) -> N
     FILE is an 837, JSON or NDJSON, told by its content; a folder stands for all files in it, - for standard input.
 
     Prints one JSON decision per claim, in the order of the input. What cannot be read is named on standard error. A
-    claim that has no date of receipt, as no 837 has, is judged as received today.
+    claim that has no date of receipt, as no 837 has, is judged as received today. Each claim is judged with the claims
+    of the same member that stand before it in the same run.
 
     Exit code: 0 all cleared, 1 something flagged, 2 something unreadable.
     """
     result = CLEARED
     with clear_errors():
-        ruleset = load_rulebook(load_settings())
+        settings = load_settings()
+        ruleset = load_rulebook(settings)
+        memory = Memory(members_of(settings, ruleset), ruleset, {}, settings.history_lines)
         now = today()  # as of a record that would be submitted now
         for item in _claims(files):
             if item.claim is None:
                 result = UNREADABLE
                 continue
-            received = as_of.date() if as_of else item.claim.received_date or now
-            judged = item.claim.changed(received_date=received)
-            decision = ruleset.evaluate(judged)
-            content = decision_content(decision, judged, input_digest(item.raw))
+            claim = item.claim.changed(received_date=as_of.date()) if as_of else item.claim
+            digest = input_digest(item.raw)
+            key = memory.key_of_claim(claim)
+            judged = judge(claim, ruleset, memory, key, digest=digest, received=now)
+            if judged.remember is not None:
+                judged.remember()
+            decision = judged.decision
+            content = decision_content(decision, judged.claim, digest)
             sys.stdout.buffer.write(
                 _with_claim(item, content) if with_claim else _line(content | {"source": item.source})
             )
@@ -205,16 +214,20 @@ def submit(files: tuple[str, ...], folder: Path | None, settle: float) -> None:
         if folder is not None:
             from worker.watch import watch
 
-            watch(folder, load_settings(), settle, say)
+            settings = load_settings()
+            watch(folder, settings, members_of(settings, load_rulebook(settings)), settle, say)
             sys.exit(CLEARED)
         from worker.submit import Submitter
 
-        with Submitter(load_settings()) as submitter:
+        settings = load_settings()
+        members = members_of(settings, load_rulebook(settings))
+        with Submitter(settings) as submitter:
             for item in _claims(files):
                 if item.claim is None:
                     result = UNREADABLE
                 else:
-                    submitter.submit(item.claim.claim_id, item.raw)
+                    claim_id = item.claim.claim_id
+                    submitter.submit(claim_id, members.key_of_claim(item.claim) or claim_id.encode(), item.raw)
         say(f"{submitter.count} claims published to {submitter.topic}")
     sys.exit(result)
 
@@ -352,6 +365,12 @@ def topics_create(add_partitions: bool) -> None:
     with clear_errors():
         values = load_settings()
         grown = kafka.add_partitions(values) if add_partitions else {}
+        if add_partitions:
+            from worker.history_topic import move_members
+
+            moved = move_members(values, say)
+            if moved:
+                say(f"{moved} members moved to the partition that their claims go to now")
         done = {name: f"{after} partitions instead of {before}" for name, (before, after) in grown.items()}
         for name, made in kafka.create_topics(values).items():
             click.echo(f"{name}: {'created' if made else done.get(name, 'exists')}")
@@ -363,6 +382,7 @@ def topics_create(add_partitions: bool) -> None:
 
 
 main.add_command(rules_group)
+main.add_command(history)
 
 
 def _claims(paths: Iterable[str]) -> Iterator[Item]:

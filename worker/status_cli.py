@@ -12,7 +12,7 @@ import click
 from rules import ClaimError, RuleSet
 from rules.engine.claim import Payer
 from worker.inputs import STATUSES, Item, read_paths
-from worker.rulebook import load_rulebook
+from worker.rulebook import load_rulebook, members_of
 from worker.rules_cli import known_payer
 from worker.settings import load_settings
 from worker.status import ClaimStatus, with_payer_key
@@ -51,13 +51,10 @@ def status_import(files: tuple[str, ...], payer: str | None, dry_run: bool) -> N
                 sys.stdout.buffer.flush()
             say(f"{read.given.total()} claim statuses, not published{read.summary}")
         else:
-            # librdkafka is slow to load, and a dry run has no use for it.
-            from worker.members import Members
             from worker.submit import StatusPublisher
 
-            members = Members(settings.member_key_secret.get_secret_value(), ruleset.recognised)
             with StatusPublisher(settings) as publisher:
-                read.publish(files, members.key_of, publisher.publish)
+                read.publish(files, members_of(settings, ruleset).key_of, publisher.publish)
             say(f"{publisher.count} claim statuses published to {publisher.topic}{read.summary}")
     sys.exit(UNREADABLE if read.unreadable else CLEARED)
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Self, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
-from worker.kafka import KafkaProblemError, confluent_config, require_topics
+from worker.kafka import KafkaProblemError, confluent_config, producer_config, require_topics
 from worker.settings import Settings
 
 _QUEUE_FULL_WAIT_SECONDS = 0.5
@@ -38,14 +38,14 @@ class _Publisher:
         self._failure: str | None = None
         require_topics(settings, [topic])
         config: dict[str, Any] = {
-            **confluent_config(settings),
+            **producer_config(settings),
             "enable.idempotence": True,
             "linger.ms": 20,
             "message.max.bytes": settings.max_message_bytes,
         }
         self._producer = Producer(config)
 
-    def _publish(self, key: str | bytes, raw: bytes, name: str) -> None:
+    def _publish(self, key: bytes, raw: bytes, name: str) -> None:
         """Queue one event.
 
         Args:
@@ -86,9 +86,9 @@ class Submitter(_Publisher):
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings, settings.submitted_topic, "claims")
 
-    def submit(self, key: str, raw: bytes) -> None:
-        """Queue one claim event, keyed by its id."""
-        self._publish(key, raw, f"claim {key}")
+    def submit(self, claim_id: str, key: bytes, raw: bytes) -> None:
+        """Queue one claim event; the key is its member's, as `Members.key_of_claim` makes it."""
+        self._publish(key, raw, f"claim {claim_id}")
 
 
 class StatusPublisher(_Publisher):
@@ -101,7 +101,7 @@ class StatusPublisher(_Publisher):
         """Queue one claim status event.
 
         Args:
-            key: of the member whose claim it is about.
+            key: of the member whose claim it is about, as `Members.key_of` makes it.
             raw: the event.
             source: where it came from, for messages.
         """
@@ -171,7 +171,8 @@ class ResumableSubmitter:
         quiet = {**confluent_config(self._settings), "logger": _SILENT}
         self._producer = Producer(
             {
-                **quiet,
+                **producer_config(self._settings),
+                "logger": _SILENT,
                 "transactional.id": self._name,
                 "transaction.timeout.ms": _TRANSACTION_TIMEOUT_SECONDS * 1000,
                 "linger.ms": 20,
@@ -184,7 +185,7 @@ class ResumableSubmitter:
         (answer,) = self._patiently(lambda: self._consumer.committed(asked, _PATIENCE_SECONDS), asking=True)
         return _progress(answer.metadata)
 
-    def submit(self, key: str, raw: bytes) -> None:
+    def submit(self, key: bytes, raw: bytes) -> None:
         """Publish one claim event in the transaction in hand, or in a new one.
 
         Raises:

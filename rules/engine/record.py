@@ -128,7 +128,7 @@ def history_of(
     mine = [
         number
         for number, known in enumerate(claims)
-        if (known.patient_control_number, known.billing_npi) == account or number in out
+        if number in out or (account[0] and (known.patient_control_number, known.billing_npi) == account)
     ]
     not_taken_in = {
         number for number in mine if claims[number].status in ("rejected", "flagged") and number not in out
@@ -148,6 +148,17 @@ def history_of(
         held_since=held_since,
         dropped_through=record.dropped_through,
     )
+
+
+def standing(record: MemberRecord) -> list[PriorClaim]:
+    """Every claim of a record with the status that it has by now, oldest first."""
+    earlier = [
+        (stored, known)
+        for stored, known in zip(record.claims, _as_of(record, record.next_ordinal), strict=True)
+        if known is not None
+    ]
+    _resolve(earlier)
+    return [known for _, known in earlier]
 
 
 def _as_of(record: MemberRecord, before: int) -> list[PriorClaim | None]:
@@ -309,13 +320,16 @@ def with_claim(
     return _bounded(kept, record.next_ordinal + 1, record.dropped_through, lifetime, most_lines)
 
 
-def with_answer(record: MemberRecord, answer: Answer) -> MemberRecord:
-    """The record with an answer to one of its claims; itself where none is meant, or nothing is new."""
+def with_answer(record: MemberRecord, answer: Answer) -> MemberRecord | None:
+    """The record with an answer to one of its claims; itself where nothing is new, None where no claim is meant."""
     meant = [number for number, stored in enumerate(record.claims) if _is_meant(stored.claim, answer)]
     if not meant:
-        return record
-    exactly = [number for number in meant if answer.payer_claim_control_number in _numbers(record.claims[number].claim)]
-    number = (exactly or meant)[-1]
+        return None
+    # A number that was given before says which of an account's claims it is; else it is the latest.
+    has_number = [
+        number for number in meant if answer.payer_claim_control_number in _numbers(record.claims[number].claim)
+    ]
+    number = (has_number or meant)[-1]
     stored = record.claims[number]
     change = StatusChange(record.next_ordinal, answer.status, answer.status_date, answer.payer_claim_control_number)
     changes = stored.claim.changes
@@ -346,7 +360,7 @@ def _is_meant(claim: PriorClaim, answer: Answer) -> bool:
 
 
 def _numbers(claim: PriorClaim) -> set[str]:
-    """What the payer has called the claim by."""
+    """The payer's numbers of a claim that answers gave."""
     return {each.payer_claim_control_number for each in claim.changes} - {""}
 
 

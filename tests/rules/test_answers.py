@@ -25,12 +25,12 @@ def _with_claim(record: MemberRecord, frequency: str) -> MemberRecord:
 def _statuses(record: MemberRecord, *answers: Answer) -> list[list[str]]:
     """The statuses that each claim has got by these answers, in their order."""
     for answer in answers:
-        record = with_answer(record, answer)
+        record = with_answer(record, answer) or record
     return [[change.status for change in stored.claim.changes] for stored in record.claims]
 
 
 ORIGINAL = _with_claim(NO_RECORD, "1")
-REPLACEMENT_SENT = _with_claim(with_answer(ORIGINAL, PAID), "7")
+REPLACEMENT_SENT = _with_claim(with_answer(ORIGINAL, PAID) or ORIGINAL, "7")
 
 
 def test_a_known_number_names_its_claim_though_a_later_one_has_none_yet() -> None:

@@ -11,11 +11,12 @@ import pytest
 from click.testing import CliRunner, Result
 from confluent_kafka import Consumer
 
-from rules import RuleSet
+from rules import Claim, RuleSet
+from rules.engine.examples import as_json, claim_content
 from tests.x12.writer_responses import CLEARINGHOUSE, Acknowledged, Remitted, write_277ca, write_835
 from worker.cli import main
-from worker.members import Members
 from worker.memory_broker import MemoryBroker
+from worker.rulebook import members_of
 from worker.settings import load_settings
 from worker.status import ClaimStatus
 from worker.status_cli import Reading
@@ -102,6 +103,19 @@ def test_payer_that_is_recognised_stays() -> None:
         {"name": "Medicare", "filing_indicator": "MB"},
         {"name": "Medicare", "key": "MEDICARE_FFS"},
     ]
+
+
+def test_payer_without_a_profile_keeps_its_members_apart() -> None:
+    """--payer OTHER says that the claims' payer is not recognised either: the key is that of such a claim's member."""
+    payer = {"name": "EXAMPLE PLAN", "payer_id": "99999"}
+    given = _run("--dry-run", "--payer", "OTHER", "-", stdin=json.dumps({**_event("C1"), "payer": payer}))
+    (event,) = _events(given)
+    members = members_of(load_settings(), RuleSet.load())
+    claim = Claim.from_json(as_json(claim_content(payer=payer, subscriber={"member_number": "W1"})))
+    status = ClaimStatus.from_json(json.dumps(event))
+
+    assert event["payer"] == {**payer, "key": "OTHER"}
+    assert members.key_of(status.payer, status.member_number) == members.key_of_claim(claim)
 
 
 def test_payer_key_that_there_is_not_is_refused() -> None:
@@ -196,7 +210,7 @@ def test_events_are_published_under_the_key_of_the_member(broker: MemoryBroker) 
     """What a dry run prints is on the topic, keyed by payer and member number, so that it finds the member's claims."""
     text = write_277ca([Acknowledged("PCN-1"), Acknowledged("PCN-2", ["A7:476"], member_number="W2")])
     result = _run("-", stdin=text)
-    members = Members(load_settings().member_key_secret.get_secret_value(), RuleSet.load().recognised)
+    members = members_of(load_settings(), RuleSet.load())
     payer = ClaimStatus.from_json(json.dumps(_event("C1", payer="CIGNA"))).payer
     keys = [members.key_of(payer, number) for number in ("W000000001", "W2")]
     records = sorted(_published(broker), key=lambda record: record[1]["patient_control_number"])
