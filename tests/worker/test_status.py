@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
+from collections.abc import Iterable
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -10,8 +13,14 @@ from typing import Any
 import jsonschema
 import pytest
 
-from rules import Answer, ClaimError
+from rules import Answer, ClaimError, RuleSet
+from rules.engine.examples import as_json, claim_content
+from tests.x12.writer_responses import Acknowledged, Remitted, write_277ca, write_835
+from worker.history import Memory
+from worker.members import Members
+from worker.pipeline import handle, take_status
 from worker.status import ClaimStatus, status_schema, with_payer_key
+from worker.x12 import StatusEvent, read_statuses
 
 EVENT: dict[str, Any] = {
     "payer": {"key": "AETNA", "name": "Aetna", "payer_id": "60054", "filing_indicator": "CI"},
@@ -121,3 +130,52 @@ def test_payer_key_is_put_in_and_the_rest_stays(payer: dict[str, Any]) -> None:
     event = {"member_number": "W1", "status": "paid", "claim_id": "C1", "own": [1, "Ä"], **payer}
     changed = json.loads(with_payer_key(json.dumps(event).encode(), "AETNA"))
     assert changed == {**event, "payer": {**payer.get("payer", {}), "key": "AETNA"}}
+
+
+RECEIVED_MS = 1_786_300_000_000  # 2026-08-09
+MEMBER = {
+    "member_number": "W000000001",
+    "last_name": "Example",
+    "first_name": "Avery",
+    "birth_date": "1955-03-01",
+    "sex": "F",
+}
+PAYER = {"name": "CIGNA", "payer_id": "62308", "filing_indicator": "CI", "responsibility": "P"}
+
+
+def _duplicates_found(ruleset: RuleSet, responses: Iterable[str], **changes: Any) -> list[str]:
+    """The rules about claims sent again that speak of a claim's second sending, after these responses to the first."""
+    memory = Memory(Members("secret", ruleset.recognised), ruleset, {}, 1_000)
+    content = {**claim_content(patient_control_number="PCN-1", payer=PAYER, subscriber=MEMBER)}
+    handle(as_json({**content, "claim_id": "C1"}).encode(), ruleset, RECEIVED_MS, memory)
+    for text in responses:
+        for item in read_statuses(io.BytesIO(text.encode())):
+            assert isinstance(item, StatusEvent)
+            assert take_status(item.raw, memory).changes
+    again = as_json({**content, "claim_id": "C2", **changes}).encode()
+    decision = json.loads(handle(again, ruleset, RECEIVED_MS, memory).value or b"")["decision"]
+    return [each["rule_id"] for each in decision["findings"] if each["rule_id"] in ("HIS001", "HIS003", "HIS006")]
+
+
+def test_what_a_277ca_says_decides_about_the_next_claim(ruleset: RuleSet) -> None:
+    """A claim that is sent again is a duplicate of one that was accepted, and of none that was rejected."""
+    rejected, accepted = (write_277ca([Acknowledged("PCN-1", [status])]) for status in ("A7:476", "A2:20"))
+
+    assert _duplicates_found(ruleset, []) != []
+    assert _duplicates_found(ruleset, [accepted]) != []
+    assert _duplicates_found(ruleset, [rejected]) == []
+    assert _duplicates_found(ruleset, [rejected, accepted]) != []
+
+
+def test_what_an_835_says_decides_about_the_next_claim(ruleset: RuleSet) -> None:
+    """A correction has to name the payer's latest number: that of the remittance, until the payer corrects itself."""
+    sent = Remitted("PCN-1", patient="MI*W000000001", filing_indicator="12")
+    adjusted = [replace(sent, code="22", paid="-7600"), replace(sent, number="ICN-2", original="ICN-1")]
+    paid, corrected = (write_835(claims, payer="CIGNA", payer_id="62308") for claims in ([sent], adjusted))
+
+    def found(number: str, *responses: str) -> list[str]:
+        changes = {"frequency_code": "7", "original_reference_number": number}
+        return _duplicates_found(ruleset, responses, **changes)
+
+    assert (found("ICN-1", paid), found("ICN-2", paid)) == ([], ["HIS006"])
+    assert (found("ICN-1", paid, corrected), found("ICN-2", paid, corrected)) == (["HIS006"], [])
