@@ -8,7 +8,6 @@ again makes a duplicate. The claim under review is never among them: `rules.engi
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Final, Literal, NamedTuple
@@ -132,8 +131,7 @@ class PriorService(NamedTuple):
     line: PriorLine
 
 
-@dataclass(frozen=True, slots=True)
-class History:
+class History(NamedTuple):
     """The earlier claims of one member, as they count for the claim under review.
 
     Attributes:

@@ -598,11 +598,11 @@ def test_a_rule_that_looks_back_to_what_was_dropped_can_not_tell(only: Any, look
     """Silence is no answer where the member's claims of that time had to be dropped; a finding stands."""
     claim, history = with_history(a_claim())
     made = only(_earlier_lines, scope="history", lookback=lookback)
-    decision = made.evaluate(claim, replace(history, dropped_through=date(2026, 7, 2)))
+    decision = made.evaluate(claim, history._replace(dropped_through=date(2026, 7, 2)))
 
     assert ["no longer held" in each.reason for each in decision.not_evaluated] == [True] * told
     claim, history = with_history(a_claim(), earlier())
-    decision = made.evaluate(claim, replace(history, dropped_through=date(2026, 7, 2)))
+    decision = made.evaluate(claim, history._replace(dropped_through=date(2026, 7, 2)))
     assert (len(decision.findings), decision.not_evaluated) == (1, ())
 
 

@@ -645,7 +645,7 @@ def test_lost_segment_never_changes_what_is_said_of_whom(name: str) -> None:
 _TEXTS = [text.encode() for text in SAMPLES.values()]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data())
 def test_random_damage_never_raises(data: st.DataObject) -> None:
     """Whatever is cut out of or put into a response, reading it ends with events and errors."""
