@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from decimal import Decimal
 from typing import Final, Literal, NamedTuple
 
@@ -169,8 +169,10 @@ class History:
                     yield PriorService(claim, line)
 
     def is_held(self, day: date, days: int) -> bool:
-        """Whether history is held for so many days before a day."""
-        return self.held_since is not None and self.held_since <= day - timedelta(days=days)
+        """Whether history is held for so many days before a day, and nothing of it had to be dropped."""
+        if self.held_since is None or (day - self.held_since).days < days:
+            return False
+        return self.dropped_through is None or (day - self.dropped_through).days > days
 
 
 NO_HISTORY = History()
