@@ -297,6 +297,7 @@ def with_claim(
         type_of_bill=claim.type_of_bill,
         original_reference_number=claim.original_reference_number,
         clearinghouse_trace_number=claim.clearinghouse_trace_number,
+        billing_taxonomy=claim.billing_provider.taxonomy,
         lines=lines,
     )
     kept.append(StoredClaim(record.next_ordinal, digest, is_flagged, made))

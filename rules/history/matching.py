@@ -1,7 +1,18 @@
 """What makes two claims be about the same service, for every history rule that has to know."""
 
 from rules.engine.claim import Claim, ServiceLine
-from rules.engine.history import PriorClaim, PriorService
+from rules.engine.history import History, PriorClaim, PriorService
+
+
+def has_one_date_only(claim: Claim, history: History) -> bool:
+    """Whether there is nothing to compare dates with: no earlier claim, and no line of this claim on another date."""
+    if history.claims:
+        return False
+    first = claim.lines[0].service_date if claim.lines else None
+    for line in claim.lines:  # noqa: SIM110  (a generator would cost more than the rest)
+        if line.service_date != first:
+            return False
+    return True
 
 
 def is_same_biller(claim: Claim, prior: PriorClaim) -> bool:
