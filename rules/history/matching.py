@@ -1,7 +1,54 @@
 """What makes two claims be about the same service, for every history rule that has to know."""
 
+from collections.abc import Container
+from datetime import date
+from decimal import Decimal
+from typing import NamedTuple
+
 from rules.engine.claim import Claim, ServiceLine
-from rules.engine.history import History, PriorClaim, PriorService
+from rules.engine.history import Counting, History, PriorClaim, PriorService
+
+_NO_UNITS = Decimal(0)
+
+
+class DatedService(NamedTuple):
+    """A line with a date, of the claim under review or of an earlier one.
+
+    Attributes:
+        where: the claim it stands on, in words: on claim 17.
+        is_of_this_claim: whether that is the claim under review.
+    """
+
+    day: date
+    procedure_code: str
+    place_of_service: str
+    units: Decimal
+    where: str
+    is_of_this_claim: bool
+
+
+def dated_services(claim: Claim, history: History, counting: Counting, codes: Container[str]) -> list[DatedService]:
+    """What a patient has had of some procedures, by the claim under review and the earlier ones that count."""
+    found = [
+        DatedService(
+            line.service_date,
+            line.procedure_code,
+            claim.place_of_service_on(line),
+            line.units or _NO_UNITS,
+            "on this claim",
+            is_of_this_claim=True,
+        )
+        for line in claim.lines
+        if line.procedure_code in codes and line.service_date is not None
+    ]
+    for prior, line in history.services(counting):
+        if line.procedure_code in codes and line.service_date is not None:
+            where = f"on claim {prior.claim_id}"
+            units, place = line.units or _NO_UNITS, line.place_of_service
+            found.append(
+                DatedService(line.service_date, line.procedure_code, place, units, where, is_of_this_claim=False)
+            )
+    return found
 
 
 def has_one_date_only(claim: Claim, history: History) -> bool:

@@ -7,7 +7,7 @@ taxonomy. Assistants and surgery centers have none.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import date, timedelta
+from datetime import date
 from typing import Any, Final, NamedTuple
 
 from rules.coding.billers import was_surgery_center
@@ -24,7 +24,6 @@ LONGEST: Final = 90
 LOOKBACK: Final = LONGEST
 _RETURN: Final = "78"
 _DAYS_AFTER: Final[Mapping[str, int]] = {"000": 0, "010": 10, "090": LONGEST}
-_ONE_DAY: Final = timedelta(days=1)
 _THIS_CLAIM: Final = ""
 
 DaysAfter = Callable[[str], int | None]
@@ -59,17 +58,13 @@ class Package(NamedTuple):
     practitioner: Practitioner
     claim_id: str
 
-    @property
-    def last_day(self) -> date:
-        return self.day + timedelta(days=self.days_after)
-
     def is_open_on(self, day: date) -> bool:
         """Whether the day is one of those after the operation."""
-        return self.day < day <= self.last_day
+        return 0 < (day - self.day).days <= self.days_after
 
     def begins_after(self, day: date) -> bool:
         """Whether the day is the one before major surgery."""
-        return self.days_after == LONGEST and day == self.day - _ONE_DAY
+        return self.days_after == LONGEST and (self.day - day).days == 1
 
     @property
     def is_of_this_claim(self) -> bool:
@@ -77,7 +72,7 @@ class Package(NamedTuple):
 
     def __str__(self) -> str:
         where = "on this claim" if self.is_of_this_claim else f"on claim {self.claim_id}"
-        return f"{self.code} of {self.day} {where} (package of {self.days_after} days, through {self.last_day})"
+        return f"{self.code} of {self.day} {where} (package of {self.days_after} days)"
 
 
 def days_after(code: str, indicators: Mapping[Any, Mapping[str, Any]]) -> int | None:
