@@ -55,8 +55,6 @@ _IMPLANT = {"lines": [a_facility_line(), a_facility_line(_LEAD)]}
 def check(claim: Claim, history: History, policy: Mapping[str, Any]) -> Flag | None:  # noqa: ARG001
     if not (history.claims and claim.is_outpatient_department):
         return None
-    if not any(line.procedure_code == GENERATOR for line in claim.lines):
-        return None
     for line in claim.lines:
         number = line.prior_authorization_number or claim.prior_authorization_number
         day = line.service_date

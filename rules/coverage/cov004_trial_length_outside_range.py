@@ -38,7 +38,10 @@ _LOOKBACK = 90
     field="case_facts.trial_days",
     scope="history",
     procedures=(GENERATOR,),
-    concerns_claim=lambda key, policy: not policy["coverage.criteria"].keys().isdisjoint(_FACTS),  # noqa: ARG005
+    concerns_claim=lambda key, policy: (
+        not policy["coverage.criteria"].keys().isdisjoint(_FACTS)
+        and (key.has_history or _LEAD in key.codes or not key.facts.isdisjoint(_FACTS))
+    ),
     policy=("coverage.criteria", "coverage.replacement_diagnoses", "place_of_service.contractor_areas"),
     lookback=_LOOKBACK,
     clean=(

@@ -13,14 +13,14 @@ from datetime import date
 from typing import Any
 
 from rules.coverage.generator import GENERATOR
-from rules.coverage.replacement import is_replaced_on
+from rules.coverage.replacement import is_replacement
 from rules.engine.claim import Claim
 from rules.engine.decision import Flag, NotEvaluated, Severity
 from rules.engine.examples import a_claim, a_line, earlier, with_history
 from rules.engine.grouping import is_assistant
 from rules.engine.history import FOR_EVENTS, History
 from rules.engine.rule import rule
-from rules.history.matching import DatedService, dated_services
+from rules.history.matching import DatedService, dated_services, has_one_date_only
 
 _TRIAL_LEADS = frozenset({"63650", "63655"})
 _TRIAL_FACTS = frozenset(
@@ -56,18 +56,19 @@ _TOO_SHORT = NotEvaluated(f"no trial is on file, but history is held for less th
 )
 def check(claim: Claim, history: History, policy: Mapping[str, Any]) -> NotEvaluated | list[Flag] | None:
     facts = claim.case_facts
-    for name in _TRIAL_FACTS:
-        if getattr(facts, name) is not None:
-            return None
-    leads = dated_services(claim, history, FOR_EVENTS, _TRIAL_LEADS)
+    supplied = _TRIAL_FACTS & facts.model_fields_set
+    if supplied and any(getattr(facts, name) is not None for name in supplied):
+        return None
+    if is_replacement(claim, history, policy["coverage.replacement_diagnoses"]):
+        return None
+    is_alone = has_one_date_only(claim, history)
+    leads = [] if is_alone else dated_services(claim, history, FOR_EVENTS, _TRIAL_LEADS)
     flags = []
     for line in claim.lines:
         day = line.service_date
         if line.procedure_code != GENERATOR or day is None or is_assistant(line):
             continue
-        if is_replaced_on(claim, line, history, policy["coverage.replacement_diagnoses"]):
-            continue
-        if any(_may_be_trial(lead, day) for lead in leads):
+        if leads and any(_may_be_trial(lead, day) for lead in leads):
             continue
         if not history.is_held(day, _FEWEST_DAYS_HELD):
             return _TOO_SHORT

@@ -3,51 +3,57 @@
 from collections.abc import Container
 from datetime import date
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from rules.engine.claim import Claim, ServiceLine
 from rules.engine.history import Counting, History, PriorClaim, PriorService
 
-_NO_UNITS = Decimal(0)
+THIS_CLAIM: Final = ""
+"""In place of an earlier claim's id."""
+_NO_UNITS: Final = Decimal(0)
 
 
 class DatedService(NamedTuple):
     """A line with a date, of the claim under review or of an earlier one.
 
     Attributes:
-        where: the claim it stands on, in words: on claim 17.
-        is_of_this_claim: whether that is the claim under review.
+        claim_id: the earlier claim; blank for the claim under review.
     """
 
     day: date
     procedure_code: str
     place_of_service: str
     units: Decimal
-    where: str
-    is_of_this_claim: bool
+    claim_id: str
+
+    @property
+    def is_of_this_claim(self) -> bool:
+        return self.claim_id == THIS_CLAIM
+
+    @property
+    def where(self) -> str:
+        """The claim it stands on, in words."""
+        return on_claim(self.claim_id)
+
+
+def on_claim(claim_id: str) -> str:
+    """A claim in words that go on after a service."""
+    return f"on claim {claim_id}" if claim_id != THIS_CLAIM else "on this claim"
 
 
 def dated_services(claim: Claim, history: History, counting: Counting, codes: Container[str]) -> list[DatedService]:
     """What a patient has had of some procedures, by the claim under review and the earlier ones that count."""
-    found = [
-        DatedService(
-            line.service_date,
-            line.procedure_code,
-            claim.place_of_service_on(line),
-            line.units or _NO_UNITS,
-            "on this claim",
-            is_of_this_claim=True,
-        )
-        for line in claim.lines
-        if line.procedure_code in codes and line.service_date is not None
-    ]
-    for prior, line in history.services(counting):
-        if line.procedure_code in codes and line.service_date is not None:
-            where = f"on claim {prior.claim_id}"
-            units, place = line.units or _NO_UNITS, line.place_of_service
-            found.append(
-                DatedService(line.service_date, line.procedure_code, place, units, where, is_of_this_claim=False)
-            )
+    found = []
+    for line in claim.lines:
+        day = line.service_date
+        if line.procedure_code in codes and day is not None:
+            place = claim.place_of_service_on(line)
+            found.append(DatedService(day, line.procedure_code, place, line.units or _NO_UNITS, THIS_CLAIM))
+    for prior, its_line in history.services(counting):
+        code, day = its_line.procedure_code, its_line.service_date
+        if code in codes and day is not None:
+            units = its_line.units or _NO_UNITS
+            found.append(DatedService(day, code, its_line.place_of_service, units, prior.claim_id))
     return found
 
 

@@ -15,6 +15,7 @@ from rules.engine.claim import Claim, ServiceLine
 from rules.engine.decision import NotEvaluated
 from rules.engine.grouping import ASSISTANT_MODIFIERS, SPECIALTY_LENGTH
 from rules.engine.history import FOR_PACKAGES, History, PriorClaim, PriorService
+from rules.history.matching import THIS_CLAIM, on_claim
 
 STAGES: Final = frozenset({"58", "78", "79"})
 """Modifiers that say why there is another operation within a package."""
@@ -24,7 +25,6 @@ LONGEST: Final = 90
 LOOKBACK: Final = LONGEST
 _RETURN: Final = "78"
 _DAYS_AFTER: Final[Mapping[str, int]] = {"000": 0, "010": 10, "090": LONGEST}
-_THIS_CLAIM: Final = ""
 
 DaysAfter = Callable[[str], int | None]
 """Procedure code → days after the operation that are in its package; None for a code that opens none here."""
@@ -68,11 +68,10 @@ class Package(NamedTuple):
 
     @property
     def is_of_this_claim(self) -> bool:
-        return self.claim_id == _THIS_CLAIM
+        return self.claim_id == THIS_CLAIM
 
     def __str__(self) -> str:
-        where = "on this claim" if self.is_of_this_claim else f"on claim {self.claim_id}"
-        return f"{self.code} of {self.day} {where} (package of {self.days_after} days)"
+        return f"{self.code} of {self.day} {on_claim(self.claim_id)} (package of {self.days_after} days)"
 
 
 def days_after(code: str, indicators: Mapping[Any, Mapping[str, Any]]) -> int | None:
@@ -93,7 +92,7 @@ def packages(claim: Claim, history: History, days_of: DaysAfter) -> list[Package
     for line in claim.lines:
         days, day = days_of(line.procedure_code), line.service_date
         if days and day is not None and _opens_package(line.modifiers):
-            found.append(Package(line.procedure_code, day, days, practitioner_of(claim, line), _THIS_CLAIM))
+            found.append(Package(line.procedure_code, day, days, practitioner_of(claim, line), THIS_CLAIM))
     for prior in history.services(FOR_PACKAGES):
         code, day, modifiers = prior.line.procedure_code, prior.line.service_date, prior.line.modifiers
         days = days_of(code)
