@@ -53,8 +53,6 @@ _IMPLANT = {"lines": [a_facility_line(), a_facility_line(_LEAD)]}
     flagged=(with_history(a_facility_claim(prior_authorization_number="B1234567890123", **_IMPLANT), _TRIAL),),
 )
 def check(claim: Claim, history: History, policy: Mapping[str, Any]) -> Flag | None:  # noqa: ARG001
-    if not (history.claims and claim.is_outpatient_department):
-        return None
     for line in claim.lines:
         number = line.prior_authorization_number or claim.prior_authorization_number
         day = line.service_date
@@ -73,13 +71,14 @@ def check(claim: Claim, history: History, policy: Mapping[str, Any]) -> Flag | N
 
 
 def _is_trial(claim: Claim, day: date, prior: PriorService) -> bool:
-    """Whether an earlier line is a lead with a number, at the same hospital, in the year before a day."""
+    """Whether an earlier line is a lead with a number, at this claim's hospital, in the year before a day."""
     other, line = prior
     return (
         line.procedure_code == _LEAD
         and bool(line.prior_authorization_number)
         and line.service_date is not None
         and 0 < (day - line.service_date).days <= _DAYS
+        and claim.is_outpatient_department
         and other.type_of_bill.startswith(_OUTPATIENT)
         and other.billing_npi == claim.billing_provider.npi
         and all(each.procedure_code != GENERATOR for each in other.lines)

@@ -20,7 +20,7 @@ from rules.engine.decision import Severity
 from rules.engine.examples import a_claim, a_line, earlier, with_history
 from rules.engine.history import FOR_EVENTS, History
 from rules.engine.rule import rule
-from rules.history.matching import dated_services, has_one_date_only
+from rules.history.matching import dated_services, days_between, has_one_date_only
 
 _LEAD = "63650"
 _FACTS = ("trial_days", "trial_hours")
@@ -95,7 +95,7 @@ def _by_dates(claim: Claim, history: History, criteria: Iterable[Criterion]) -> 
             continue
         last = max(before, key=lambda each: each.day)
         days = (day - last.day).days
-        said = f"{GENERATOR} on {day}, {days} days after {_LEAD} of {last.day} {last.where}"
+        said = f"{GENERATOR} on {day}, {days_between(last.day, day)} after {_LEAD} of {last.day} {last.where}"
         for criterion in criteria:
             least = criterion.get("at_least", criterion.get("more_than"))
             if least is not None and days * _HOURS["days"] < least * _HOURS[criterion["unit"]]:

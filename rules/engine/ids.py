@@ -16,9 +16,6 @@ RESERVED: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
         rule_id: (name, _NEEDS_HISTORY)
         for rule_id, name in (
-            ("COV004", "trial-length-outside-range"),
-            ("AUT004", "tracking-number-differs-from-trial"),
-            ("PRV004", "assistant-is-the-surgeon"),
             ("HIS001", "exact-duplicate"),
             ("HIS002", "possible-duplicate"),
             ("HIS003", "correction-sent-as-original"),
@@ -26,18 +23,8 @@ RESERVED: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             ("HIS005", "replacement-out-of-sequence"),
             ("HIS006", "original-reference-not-on-file"),
             ("HIS009", "corrected-claim-window-passed"),
-            ("HIS010", "staged-implant-without-modifier"),
-            ("HIS011", "visit-in-global-period"),
-            ("HIS012", "return-procedure-in-global-period"),
-            ("HIS013", "staged-modifier-without-earlier-surgery"),
-            ("HIS014", "trial-not-on-file"),
-            ("HIS015", "generator-replaced-early"),
-            ("HIS016", "lifetime-limit-reached"),
-            ("HIS017", "programming-too-frequent"),
             ("HIS018", "ptp-pair-across-claims"),
             ("HIS019", "units-over-limit-across-claims"),
-            ("HIS020", "surgeon-claims-disagree"),
-            ("HIS021", "facility-and-surgeon-place-differ"),
         )
     }
 )

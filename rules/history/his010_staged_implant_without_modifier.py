@@ -18,7 +18,7 @@ from rules.engine.examples import a_claim, a_line, earlier, with_history
 from rules.engine.grouping import is_assistant
 from rules.engine.history import History
 from rules.engine.rule import rule
-from rules.history.matching import has_one_date_only
+from rules.history.matching import days_between, has_one_date_only
 from rules.history.packages import IMPLANTS, LOOKBACK, STAGES, family_packages, shared_package
 
 
@@ -65,8 +65,8 @@ def check(claim: Claim, history: History, policy: Mapping[str, Any]) -> list[Fla
         if isinstance(package, NotEvaluated):
             answers.append(package)
         elif package is not None:
-            days = (day - package.day).days
+            days = days_between(package.day, day)
             answers.append(
-                Flag(f"{line.procedure_code} on {day} without 58, 78 or 79, {days} days after {package}", line=line)
+                Flag(f"{line.procedure_code} on {day} without 58, 78 or 79, {days} after {package}", line=line)
             )
     return answers or None

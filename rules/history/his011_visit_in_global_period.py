@@ -18,7 +18,7 @@ from rules.engine.decision import Flag, NotEvaluated, Severity
 from rules.engine.examples import a_claim, a_line, earlier, with_history
 from rules.engine.history import History
 from rules.engine.rule import rule
-from rules.history.matching import has_one_date_only
+from rules.history.matching import days_between, has_one_date_only
 from rules.history.packages import LOOKBACK, Package, family_packages, shared_package
 
 _UNRELATED = "24"
@@ -85,4 +85,4 @@ def _flag(line: ServiceLine, day: date, package: Package) -> Flag:
             line=line,
             remedy="Remove the visit, or add 57 if the surgery was decided on at it, or 24 if it was unrelated.",
         )
-    return Flag(f"{visit} without 24, {(day - package.day).days} days after {package}", line=line)
+    return Flag(f"{visit} without 24, {days_between(package.day, day)} after {package}", line=line)

@@ -21,7 +21,7 @@ from rules.engine.examples import a_claim, a_line, earlier, with_history
 from rules.engine.grouping import is_assistant
 from rules.engine.history import History
 from rules.engine.rule import rule
-from rules.history.matching import has_one_date_only
+from rules.history.matching import days_between, has_one_date_only
 from rules.history.packages import IMPLANTS, LOOKBACK, STAGES, days_after, family_packages, shared_package
 
 
@@ -75,7 +75,7 @@ def check(claim: Claim, history: History, policy: Mapping[str, Any]) -> list[Fla
             answers.append(package)
         elif package is not None:
             is_held = _is_held(code, policy)
-            message = f"{code} on {day} without 58, 78 or 79, {(day - package.day).days} days after {package}" + (
+            message = f"{code} on {day} without 58, 78 or 79, {days_between(package.day, day)} after {package}" + (
                 "" if is_held else "; whether it has a package is not held"
             )
             answers.append(Flag(message, line=line, severity=None if is_held else Severity.WARNING))

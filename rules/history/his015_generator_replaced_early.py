@@ -17,7 +17,7 @@ from rules.engine.examples import a_claim, a_line, earlier, with_history
 from rules.engine.grouping import is_assistant
 from rules.engine.history import FOR_EVENTS, History
 from rules.engine.rule import rule
-from rules.history.matching import dated_services, has_one_date_only
+from rules.history.matching import dated_services, days_between, has_one_date_only
 from rules.history.packages import STAGES
 
 
@@ -64,8 +64,6 @@ def check(claim: Claim, history: History, policy: Mapping[str, Any]) -> list[Fla
             default=None,
         )
         if before is not None:
-            days = (day - before.day).days
-            flags.append(
-                Flag(f"{GENERATOR} on {day}, {days} days after that of {before.day} {before.where}", line=line)
-            )
+            days = days_between(before.day, day)
+            flags.append(Flag(f"{GENERATOR} on {day}, {days} after that of {before.day} {before.where}", line=line))
     return flags or None

@@ -18,7 +18,7 @@ from rules.engine.examples import a_claim, a_line, earlier, with_history
 from rules.engine.history import FOR_EVENTS, FOR_PACKAGES, History
 from rules.engine.rule import rule
 from rules.facility.contractor_area import contractor_area
-from rules.history.matching import dated_services, has_one_date_only
+from rules.history.matching import dated_services, days_between, has_one_date_only
 
 _PROGRAMMING = ("95970", "95971", "95972")
 _AREA = {"contractor_area": "JJ"}
@@ -69,7 +69,7 @@ def check(claim: Claim, history: History, policy: Mapping[str, Any]) -> list[Fla
         if not before or any(0 <= (day - each.day).days <= held["days"] for each in implants):
             continue
         last = max(before, key=lambda each: each.day)
-        said = f"{code} on {day}, {(day - last.day).days} days after {last.procedure_code} of {last.day} {last.where}"
+        said = f"{code} on {day}, {days_between(last.day, day)} after {last.procedure_code} of {last.day} {last.where}"
         if area is None:
             answers.append(NotEvaluated(f"{said}; whether that is limited needs the contractor area", line))
             continue

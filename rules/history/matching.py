@@ -57,6 +57,12 @@ def dated_services(claim: Claim, history: History, counting: Counting, codes: Co
     return found
 
 
+def days_between(first: date, last: date) -> str:
+    """The days from one date to another, in words."""
+    days = (last - first).days
+    return f"{days} day" if days == 1 else f"{days} days"
+
+
 def has_one_date_only(claim: Claim, history: History) -> bool:
     """Whether there is nothing to compare dates with: no earlier claim, and no line of this claim on another date."""
     if history.claims:
