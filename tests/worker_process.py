@@ -18,19 +18,40 @@ from typing import IO, Any, Self
 
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
 
+from rules import Claim, ClaimError, RuleSet
 from rules.engine.examples import a_line, as_json, claim_content
 from tests.kafka_broker import Cluster
+from worker.members import Members
 
 ROOT = Path(__file__).parents[1]
 OUTPUTS = ("cleared", "flagged", "deadletter")
+SECRET = "only for tests"
+MEMBERS = Members(SECRET, RuleSet.load().recognised)
 
 _KILLS = 10
 
 
 def claim_event(number: int, *, flagged: bool = False) -> bytes:
-    """A small claim event with the id `C<number>`."""
+    """A small claim event with the id `C<number>`, of a member of its own."""
     lines = [a_line(units="2" if flagged else "1")]
-    return as_json(claim_content(claim_id=f"C{number}", lines=lines)).encode()
+    content = claim_content(claim_id=f"C{number}", patient_control_number=f"PCN-{number}", lines=lines)
+    content["subscriber"]["member_number"] = member_number(number)
+    return as_json(content).encode()
+
+
+def member_number(number: int) -> str:
+    """A Medicare number in the form that such numbers have; another one for each of four millions."""
+    letters, digits = "ACDEFGHJKMNPQRTUVWXY", f"{number % 10_000:04}"
+    first, second = divmod(number // 10_000, len(letters))
+    return f"1EG{digits[0]}{letters[first]}{letters[second]}{digits[1]}MK{digits[2:]}"
+
+
+def member_key(raw: bytes | None) -> bytes | None:
+    """The key of a claim event's member; None for what is no claim event."""
+    try:
+        return MEMBERS.key_of_claim(Claim.from_json(raw or b""))
+    except ClaimError:
+        return None
 
 
 def eventually(what: Callable[[], Any], seconds: float = 30.0) -> Any:
@@ -54,7 +75,9 @@ class Pipeline:
     topics: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.topics = self.topics or {name: f"{self.prefix}claims.{name}" for name in ("submitted", *OUTPUTS)}
+        self.topics = self.topics or {
+            name: f"{self.prefix}claims.{name}" for name in ("submitted", *OUTPUTS, "repartition", "status", "history")
+        }
         self.x12_topic = f"{self.prefix}claims.x12"
         self.sent = 0
         self._counter: Any = None
@@ -68,6 +91,7 @@ class Pipeline:
             "CLAIMSCRUB_SESSION_TIMEOUT_SECONDS": "2",
             "CLAIMSCRUB_PARTITIONS": str(self.partitions),
             "CLAIMSCRUB_LOG_FORMAT": "json",
+            "CLAIMSCRUB_MEMBER_KEY_SECRET": SECRET,
             "CLAIMSCRUB_X12_TOPIC": self.x12_topic,
             **{f"CLAIMSCRUB_{name.upper()}_TOPIC": topic for name, topic in self.topics.items()},
             **self.extra,
@@ -91,14 +115,18 @@ class Pipeline:
         assert made.returncode == 0, made.stderr
 
     def send(self, events: list[tuple[bytes | None, bytes | None]], **config: Any) -> None:
-        """Publish (key, value) pairs to the submitted topic and wait until the broker has them."""
-        producer = Producer({"bootstrap.servers": self.kafka.bootstrap_servers, "linger.ms": 5, **config})
+        """Publish (key, value) pairs to the submitted topic and wait until the broker has them.
+
+        A key of None stands for the member's, as `claimscrub submit` would make it.
+        """
+        servers = {"bootstrap.servers": self.kafka.bootstrap_servers, "partitioner": "murmur2_random"}
+        producer = Producer({**servers, "linger.ms": 5, **config})
         failures: list[Any] = []
         for key, value in events:
             producer.produce(
                 self.topics["submitted"],
                 value,
-                key,
+                member_key(value) if key is None else key,
                 on_delivery=lambda error, _: failures.append(error) if error else None,
             )
             producer.poll(0)
@@ -128,6 +156,11 @@ class Pipeline:
         while messages := self._counter.consume(10_000, 0.1):
             self._counted += sum(message.error() is None for message in messages)
         return self._counted
+
+    def grown_to(self, partitions: int) -> None:
+        """The topics have more partitions now."""
+        self.close()
+        self.partitions, self._counter, self._counted = partitions, None, 0
 
     def close(self) -> None:
         """Let go of the cluster."""

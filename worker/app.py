@@ -20,8 +20,11 @@ from rules import RuleSet
 from worker import agents
 from worker.data_directory import Sign, data_directory
 from worker.deadletter import DeadLetterFloodError
+from worker.history import Memory, Shelf
 from worker.kafka import KafkaProblemError, refusal_of, ssl_context
 from worker.lanes import Lanes
+from worker.members import Members
+from worker.rulebook import members_of
 from worker.settings import Settings
 from worker.splitter import Splitter
 from worker.terminal import FAILED, FLOOD, say
@@ -82,25 +85,36 @@ def build_app(settings: Settings, ruleset: RuleSet, folder: Path) -> Any:
     app.failure = None
     app.stop_because = partial(_stop_because, app)
     scrubber = agents.Scrubber(settings, ruleset)
-    lanes = Lanes(settings, scrubber.refused, app.stop_because)
-    app.transport = batch_transport(app, settings, lanes)
-    background: list[asyncio.Task[None]] = []
-    splitters: list[Splitter] = []
+    members = members_of(settings, ruleset)
     alive, ready = Sign(folder / "alive"), Sign(folder / "ready")
     ready.hide()  # an earlier worker may have been killed
 
-    @app.agent(app.topic(settings.submitted_topic), name="scrub")  # type: ignore[untyped-decorator]
+    def remember(shelf: Shelf, partition: int, partitions: int) -> Memory:
+        return Memory(members, ruleset, shelf, settings.history_lines, (partition, partitions))
+
+    def restored(partitions: int) -> None:
+        ready.show()
+        log.info("ready", partitions=partitions, group_id=settings.group_id)
+
+    lanes = Lanes(
+        settings,
+        folder / "history",
+        remember=remember,
+        refused=scrubber.refused,
+        failed=app.stop_because,
+        restored=restored,
+    )
+    app.transport = batch_transport(app, settings, lanes)
+    background: list[asyncio.Task[None]] = []
+    splitters: list[Splitter] = []
+
+    @app.agent(app.topic(*settings.input_topics), name="scrub")  # type: ignore[untyped-decorator]
     async def scrub(stream: Any) -> None:
         if not background:
             background.append(asyncio.create_task(scrubber.summarize(alive.show)))
             if settings.x12_topic:
-                splitters.append(_start_splitter(app, settings, folder))
+                splitters.append(_start_splitter(app, settings, folder, members))
         await agents.agent(stream, app, scrubber, lanes)
-
-    @app.on_partitions_assigned.connect  # type: ignore[untyped-decorator]
-    async def assigned(_: Any, partitions: Any, **__: Any) -> None:
-        ready.show()
-        log.info("ready", partitions=len(partitions), group_id=settings.group_id)
 
     @app.on_partitions_revoked.connect  # type: ignore[untyped-decorator]
     async def revoked(*_: Any, **__: Any) -> None:
@@ -154,8 +168,8 @@ class _Worker(faust.Worker):  # type: ignore[misc]
         os._exit(FLOOD if isinstance(failure, DeadLetterFloodError) else FAILED)
 
 
-def _start_splitter(app: Any, settings: Settings, folder: Path) -> Splitter:
-    splitter = Splitter(settings, folder, lambda: bool(app.should_stop), app.stop_because)
+def _start_splitter(app: Any, settings: Settings, folder: Path, members: Members) -> Splitter:
+    splitter = Splitter(settings, folder, members, lambda: bool(app.should_stop), app.stop_because)
     splitter.start()
     return splitter
 

@@ -212,6 +212,10 @@ class Brokers:
         if self._client is not None:
             await self._client.close()
 
+    def partitions(self, topic: str) -> int:
+        """How many partitions a topic has."""
+        return len(self._client.cluster.partitions_for_topic(topic) or ())
+
     def leader(self, topic: str, partition: int) -> Node | None:
         """The broker that leads a partition, as far as it is known."""
         node = self._client.cluster.leader_for_partition(TopicPartition(topic, partition))

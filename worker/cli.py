@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from pydantic_core import to_json
 from rich.table import Table
 
-from rules import ClaimError, Disposition, __version__, claim_schema
+from rules import Disposition, __version__, claim_schema
 from worker.answers import (
     Writer,
     clock_control_number,
@@ -30,12 +30,16 @@ from worker.answers import (
     write_syntax,
 )
 from worker.codec import decision_content, envelope
-from worker.inputs import Item, files_in, read_file
-from worker.pipeline import input_digest
+from worker.history import Memory
+from worker.history_cli import history
+from worker.inputs import CLAIMS, Item, read_paths
+from worker.pipeline import input_digest, judge
 from worker.reference_cli import reference
-from worker.rulebook import load_rulebook
+from worker.rulebook import load_rulebook, members_of
 from worker.rules_cli import rules_group
 from worker.settings import PREFIX, Settings, load_settings
+from worker.status import status_schema
+from worker.status_cli import status_group
 from worker.terminal import CLEARED, DAY, FLAGGED, UNREADABLE, clear_errors, console, say, today
 from worker.x12.envelope import LAST_CONTROL_NUMBER, Written
 
@@ -144,22 +148,29 @@ def check(files: tuple[str, ...], as_of: datetime | None, with_claim: bool) -> N
     FILE is an 837, JSON or NDJSON, told by its content; a folder stands for all files in it, - for standard input.
 
     Prints one JSON decision per claim, in the order of the input. What cannot be read is named on standard error. A
-    claim that has no date of receipt, as no 837 has, is judged as received today.
+    claim that has no date of receipt, as no 837 has, is judged as received today. Each claim is judged with the claims
+    of the same member that stand before it in the same run.
 
     Exit code: 0 all cleared, 1 something flagged, 2 something unreadable.
     """
     result = CLEARED
     with clear_errors():
-        ruleset = load_rulebook(load_settings())
+        settings = load_settings()
+        ruleset = load_rulebook(settings)
+        memory = Memory(members_of(settings, ruleset), ruleset, {}, settings.history_lines)
         now = today()  # as of a record that would be submitted now
         for item in _claims(files):
             if item.claim is None:
                 result = UNREADABLE
                 continue
-            received = as_of.date() if as_of else item.claim.received_date or now
-            judged = item.claim.changed(received_date=received)
-            decision = ruleset.evaluate(judged)
-            content = decision_content(decision, judged, input_digest(item.raw))
+            claim = item.claim.changed(received_date=as_of.date()) if as_of else item.claim
+            digest = input_digest(item.raw)
+            key = memory.key_of_claim(claim)
+            judged = judge(claim, ruleset, memory, key, digest=digest, received=now)
+            if judged.remember is not None:
+                judged.remember()
+            decision = judged.decision
+            content = decision_content(decision, judged.claim, digest)
             sys.stdout.buffer.write(
                 _with_claim(item, content) if with_claim else _line(content | {"source": item.source})
             )
@@ -203,16 +214,20 @@ def submit(files: tuple[str, ...], folder: Path | None, settle: float) -> None:
         if folder is not None:
             from worker.watch import watch
 
-            watch(folder, load_settings(), settle, say)
+            settings = load_settings()
+            watch(folder, settings, members_of(settings, load_rulebook(settings)), settle, say)
             sys.exit(CLEARED)
         from worker.submit import Submitter
 
-        with Submitter(load_settings()) as submitter:
+        settings = load_settings()
+        members = members_of(settings, load_rulebook(settings))
+        with Submitter(settings) as submitter:
             for item in _claims(files):
                 if item.claim is None:
                     result = UNREADABLE
                 else:
-                    submitter.submit(item.claim.claim_id, item.raw)
+                    claim_id = item.claim.claim_id
+                    submitter.submit(claim_id, members.key_of_claim(item.claim) or claim_id.encode(), item.raw)
         say(f"{submitter.count} claims published to {submitter.topic}")
     sys.exit(result)
 
@@ -314,12 +329,21 @@ def settings() -> None:
 
 
 @main.command()
-def schema() -> None:
-    """Print the JSON Schema of a claim event."""
-    click.echo(to_json(claim_schema(), indent=2).decode())
+@click.option(
+    "--kind",
+    type=click.Choice(["claim", "status"]),
+    default="claim",
+    show_default=True,
+    help="Of a claim event, or of a claim status event.",
+)
+def schema(kind: str) -> None:
+    """Print the JSON Schema of a claim event, or of a claim status event."""
+    printed = claim_schema() if kind == "claim" else status_schema()
+    click.echo(to_json(printed, indent=2).decode())
 
 
 main.add_command(reference)
+main.add_command(status_group)
 
 
 @main.group()
@@ -341,6 +365,12 @@ def topics_create(add_partitions: bool) -> None:
     with clear_errors():
         values = load_settings()
         grown = kafka.add_partitions(values) if add_partitions else {}
+        if add_partitions:
+            from worker.history_topic import move_members
+
+            moved = move_members(values, say)
+            if moved:
+                say(f"{moved} members moved to the partition that their claims go to now")
         done = {name: f"{after} partitions instead of {before}" for name, (before, after) in grown.items()}
         for name, made in kafka.create_topics(values).items():
             click.echo(f"{name}: {'created' if made else done.get(name, 'exists')}")
@@ -352,27 +382,13 @@ def topics_create(add_partitions: bool) -> None:
 
 
 main.add_command(rules_group)
+main.add_command(history)
 
 
 def _claims(paths: Iterable[str]) -> Iterator[Item]:
     """Each claim of some files; an item without a claim, and a line on standard error, for what is none."""
-    for given in paths:
-        nothing = True
-        for path in files_in(given):
-            nothing = False
-            try:
-                for item in read_file(path):
-                    try:
-                        yield item._replace(claim=item.read())
-                    except ClaimError as error:
-                        say(f"claimscrub: {item.source}: {error}")
-                        yield item._replace(claim=None)
-            except OSError as error:
-                say(f"claimscrub: {path}: {error.strerror or error}")
-                yield Item(path, b"")
-        if nothing:
-            say(f"claimscrub: {given}: no files in this folder; expected an 837, or claim events in JSON")
-            yield Item(given, b"")
+    for item, claim in read_paths(paths, CLAIMS, Item.read, say):
+        yield item._replace(claim=claim)
 
 
 def _check_output_options(

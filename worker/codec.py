@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 from pydantic_core import to_json
 
@@ -21,7 +22,11 @@ _CLEARED = ("ce_type", f"claimscrub.claim.cleared.{VERSION}".encode())
 _FLAGGED = ("ce_type", f"claimscrub.claim.flagged.{VERSION}".encode())
 _DEADLETTER = ("ce_type", f"claimscrub.claim.deadletter.{VERSION}".encode())
 _CONTENT_JSON = ("content-type", JSON_TYPE)
+_ORIGIN = "claimscrub_origin"
+"""Header of an event on its way to its member's partition: where and when it had come."""
 _CONTENT_UNKNOWN = ("content-type", UNKNOWN_TYPE)
+_ORIGIN_PATTERN = re.compile(rb"([\w.-]{1,249}) (\d{1,10}) (\d{1,19}) (-?\d{1,19})")
+_NOT_CARRIED_ON = frozenset({"content-type", _ORIGIN})
 
 
 def decision_content(decision: Decision, claim: Claim, input_digest: str) -> dict[str, Any]:
@@ -82,7 +87,40 @@ def cloud_event_headers(
 def is_carried_on(header: str) -> bool:
     """Whether an input's header goes on to what is made of it; those that describe the input itself do not."""
     name = header.lower()
-    return not name.startswith("ce_") and name != "content-type"
+    return not name.startswith("ce_") and name not in _NOT_CARRIED_ON
+
+
+class Arrival(NamedTuple):
+    """Where and when an event came first, before it was sent on to its member's partition.
+
+    Attributes:
+        timestamp: of the record, in milliseconds.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+
+    @classmethod
+    def of(cls, record: Any, repartition_topic: str) -> Self:
+        """From a record; what one of another topic says in its headers does not count."""
+        if record.topic == repartition_topic:
+            said = next((value for name, value in record.headers if name == _ORIGIN), None)
+            match = _ORIGIN_PATTERN.fullmatch(said or b"")
+            if match is not None:
+                topic, *numbers = match.groups()
+                return cls(topic.decode(), *map(int, numbers))
+        return cls(record.topic, record.partition, record.offset, record.timestamp)
+
+    def headers(self) -> Headers:
+        """What tells it where the event is sent on to."""
+        return [(_ORIGIN, " ".join(map(str, self)).encode())]
+
+    @property
+    def event_id(self) -> str:
+        """The same for every delivery of one input."""
+        return f"{self.topic}-{self.partition}-{self.offset}"
 
 
 def _finding_content(finding: Finding, place: Place | None) -> dict[str, Any]:

@@ -25,8 +25,11 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from rules import Claim, ClaimError, RuleSet
 from worker.kafka import KafkaProblemError, confluent_config
+from worker.members import Members
 from worker.memory_broker import MemoryBroker
+from worker.rulebook import members_of
 from worker.settings import PREFIX, Settings
 from worker.submit import Submitter
 from worker.x12 import X12Error, read_events
@@ -79,7 +82,7 @@ class DemoEvent(NamedTuple):
 
     Attributes:
         name: its patient control number, under which it is shown.
-        claim_id: the key that it is submitted with.
+        claim_id: of the claim event.
         story: a few words about it.
         value: the bytes that are submitted.
     """
@@ -245,6 +248,7 @@ def _decided(settings: Settings, worker: _Worker, events: list[DemoEvent], conso
     submitted: dict[str, tuple[DemoEvent, float]] = {}
     outcomes: dict[str, _Outcome] = {}
     following = time.monotonic()
+    members = members_of(settings, RuleSet.load())
     with _outputs(settings) as consumer, Submitter(settings) as submitter:
         while len(outcomes) < len(events):
             # The first is waited for, as the worker may still be about to fetch; then they come at their pace.
@@ -252,19 +256,27 @@ def _decided(settings: Settings, worker: _Worker, events: list[DemoEvent], conso
                 following = time.monotonic() + _PACE_SECONDS
             elif time.monotonic() >= following and (event := next(waiting, None)) is not None:
                 submitted[event.claim_id] = (event, time.monotonic())
-                submitter.submit(event.claim_id, event.value)
+                submitter.submit(event.claim_id, _key(event, members), event.value)
                 following = time.monotonic() + _PACE_SECONDS
             message = consumer.poll(0.01)
             if message is None or message.error() is not None:
                 worker.check()
                 continue
             worker.heard()
-            event, since = submitted[message.key().decode()]
+            event, since = submitted[dict(message.headers())["ce_subject"].decode()]
             if event.claim_id not in outcomes:  # Kafka may deliver a decision twice
                 disposition = message.topic().removeprefix("claims.")
                 outcomes[event.claim_id] = outcome = _Outcome(disposition, (time.monotonic() - since) * 1000)
                 _print_outcome(console, event, outcome, message)
     return list(outcomes.values())
+
+
+def _key(event: DemoEvent, members: Members) -> bytes:
+    try:
+        claim = Claim.from_json(event.value)
+    except ClaimError:
+        return event.claim_id.encode()
+    return members.key_of_claim(claim) or event.claim_id.encode()
 
 
 @contextmanager
@@ -278,7 +290,7 @@ def _outputs(settings: Settings) -> Iterator[Any]:
             "fetch.wait.max.ms": _FETCH_MILLISECONDS,
         }
     )
-    topics = settings.topics[1:]
+    topics = settings.output_topics
     consumer.assign([TopicPartition(topic, number, 0) for topic in topics for number in range(_PARTITIONS)])
     try:
         yield consumer

@@ -20,6 +20,12 @@ topic that was made with the brokers' defaults takes no more than a mebibyte."""
 _SIZE = "max.message.bytes"
 _ROOM = 65_536
 """What a broker calls a message is a batch of records with its headers: room for them."""
+_COMPACTED = {
+    "cleanup.policy": "compact",
+    # A member's latest record is all that counts: so that a lost copy is read again in a short time, compact early.
+    "min.cleanable.dirty.ratio": "0.2",
+    "segment.bytes": "104857600",
+}
 _TIMEOUT_SECONDS = 5.0
 """For the first answer, where the settings say nothing."""
 
@@ -96,6 +102,11 @@ def confluent_config(settings: Settings) -> dict[str, Any]:
     if settings.ssl_key_password.get_secret_value():
         config["ssl.key.password"] = settings.ssl_key_password.get_secret_value()
     return config
+
+
+def producer_config(settings: Settings) -> dict[str, Any]:
+    """Connection settings for a producer of confluent-kafka that finds the same partitions as all others do."""
+    return {**confluent_config(settings), "partitioner": "murmur2_random"}
 
 
 def partitions_by_topic(settings: Settings, timeout: float) -> dict[str, int]:
@@ -198,7 +209,7 @@ def create_topics(settings: Settings) -> dict[str, bool]:
     admin = AdminClient(confluent_config(settings))
     made = {name: name not in found for name in _topics(settings)}
     wanted = [
-        NewTopic(name, partitions, settings.replication_factor, config={_SIZE: str(_message_bytes(settings, name))})
+        NewTopic(name, partitions, settings.replication_factor, config=_topic_config(settings, name))
         for name, missing in made.items()
         if missing
     ]
@@ -258,7 +269,7 @@ def _refusal_of_one(error: BaseException, settings: Settings) -> str | None:
         case errors.TopicAuthorizationFailedError():
             named = error.args[0] if error.args else settings.topics
             sentence = "; ".join(
-                denied(settings, "Read" if name == settings.submitted_topic else "Write", "topic", name)
+                denied(settings, "Read" if name in settings.input_topics else "Write", "topic", name)
                 for name in ([named] if isinstance(named, str) else sorted(named))
             )
         case errors.GroupAuthorizationFailedError():
@@ -324,6 +335,9 @@ def _check_permissions(settings: Settings) -> None:
     read, write = AclOperation.READ, AclOperation.WRITE
     needed = {
         settings.submitted_topic: (read, write) if settings.x12_topic else (read,),
+        settings.repartition_topic: (read, write),
+        settings.status_topic: (read,),
+        settings.history_topic: (read, write),
         settings.cleared_topic: (write,),
         settings.flagged_topic: (write,),
         settings.deadletter_topic: (write,),
@@ -358,9 +372,14 @@ def _topics(settings: Settings) -> tuple[str, ...]:
     return (*settings.topics, settings.x12_topic) if settings.x12_topic else settings.topics
 
 
+def _topic_config(settings: Settings, name: str) -> dict[str, str]:
+    config = {_SIZE: str(_message_bytes(settings, name))}
+    return config | _COMPACTED if name == settings.history_topic else config
+
+
 def _message_bytes(settings: Settings, name: str) -> int:
     """A claim event fits the submitted topic; with its decision, or as a dead letter, it fits the others."""
-    if name == settings.submitted_topic:
+    if name in settings.input_topics:
         return settings.max_claim_bytes + _ROOM
     if name == settings.x12_topic:
         return settings.max_x12_bytes + _ROOM

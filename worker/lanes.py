@@ -11,20 +11,25 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import structlog
 
 from worker.brokers import Brokers
+from worker.history import Change, HistoryError, Memory, Shelf, Shelves
 from worker.kafka import RECORD_BATCH_BYTES
 from worker.producer import LostPartitionError, PartitionProducer, TooLargeError
 from worker.protocol import Place
 from worker.records import Headers, Record
-from worker.settings import Settings
+from worker.restoration import restore
+from worker.settings import PREFIX, Settings
 
 _PACE_SECONDS = {"exactly_once": 0.03, "at_least_once": 0.0}
 """Between the beginnings of two batches of a lane, unless the batch is full: a transaction costs the brokers some
 milliseconds of CPU, however small it is. The first claim after a pause does not wait."""
+_RESTORING_SECONDS = 2.0
+"""How long a rebalance waits for the history. What takes longer does not hold up the partitions that are ready."""
 _LOST_SESSIONS = 2
 """Sessions to wait for the rebalance that takes away a partition which another worker has."""
 
@@ -35,16 +40,25 @@ class Output(NamedTuple):
     """What was decided about one record.
 
     Attributes:
-        topic: where it goes, into the partition of its input.
+        topic: where it goes; None for nowhere.
+        partition: of that topic; None for that of its input.
         key, value, headers: of what is published.
         record: the input.
+        changes: what it changes in the history.
     """
 
-    topic: str
+    topic: str | None
+    partition: int | None
     key: bytes | None
     value: bytes | None
     headers: Headers
     record: Any
+    changes: tuple[Change, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """Bytes to publish."""
+        return len(self.value or b"") + sum(len(raw) for _, raw in self.changes)
 
 
 class Batch:
@@ -61,18 +75,31 @@ class Batch:
 
 
 class Lane:
-    """One input partition.
+    """One input partition, of all input topics.
 
     Attributes:
-        committed: offset before which everything is published; None before the first batch.
+        memory: what is remembered of its members.
+        shelf: what of that is on disk.
+        ready: the history is there; before, nothing is fetched.
+        committed: input partition → offset before which everything is published.
         fetched: records fetched and not yet published.
         lost: it is another worker's, or publishing failed; nothing more is published.
     """
 
-    def __init__(self, place: Place, producer: PartitionProducer, position: int | None, lanes: Lanes) -> None:
-        self._place = place
+    def __init__(
+        self,
+        partition: int,
+        producer: PartitionProducer,
+        memory: Memory,
+        shelf: Shelf,
+        lanes: Lanes,
+    ) -> None:
+        self._partition = partition
         self._producer = producer
-        self._position = position
+        self._positions = dict(producer.committed)
+        self.memory = memory
+        self.shelf = shelf
+        self.ready = False
         self._lanes = lanes
         self._settings = lanes.settings
         self._outputs: list[Output] = []
@@ -81,7 +108,7 @@ class Lane:
         self._next_begin = 0.0
         self._task: asyncio.Task[None] | None = None
         self._alarm: asyncio.TimerHandle | None = None
-        self.committed: int | None = None
+        self.committed: dict[Place, int] = {}
         self.fetched = 0
         self.lost = False
 
@@ -90,13 +117,13 @@ class Lane:
         """Something was decided that is not published yet."""
         return not self.lost and (self._task is not None or bool(self._outputs))
 
-    def take_up(self, records: Sequence[Any]) -> Sequence[Any]:
+    def take_up(self, place: Place, records: Sequence[Any]) -> Sequence[Any]:
         """Those of the records that were not taken up before; a fetch may bring some again after a rebalance."""
-        position = self._position
+        position = self._positions.get(place)
         fresh = records if position is None else [record for record in records if record.offset >= position]
         self.fetched -= len(records) - len(fresh)
         if fresh:
-            self._position = fresh[-1].offset + 1
+            self._positions[place] = fresh[-1].offset + 1
         return fresh
 
     def add(self, outputs: list[Output]) -> None:
@@ -106,7 +133,7 @@ class Lane:
         if not self._outputs:
             self._since = time.monotonic()
         self._outputs += outputs
-        self._bytes += sum(len(output.value or b"") for output in outputs)
+        self._bytes += sum(output.size for output in outputs)
         self.begin_if_due()
 
     def begin_if_due(self) -> None:
@@ -132,9 +159,9 @@ class Lane:
         """The next batch: everything, as far as the limits allow."""
         count, size = 0, 0
         for output in self._outputs[: self._settings.batch_records]:
-            size += len(output.value or b"")
+            size += output.size
             if count and size > self._settings.batch_bytes:
-                size -= len(output.value or b"")
+                size -= output.size
                 break
             count += 1
         taken, self._outputs = self._outputs[:count], self._outputs[count:]
@@ -151,47 +178,61 @@ class Lane:
             self._lanes.failed(error)
         else:
             self.fetched -= len(outputs)
-            self.committed = outputs[-1].record.offset + 1
+            self.committed |= _offsets(outputs)
         finally:
             self._task = None
             self._lanes.moved()
             self.begin_if_due()
 
     async def _published(self, outputs: list[Output]) -> None:
-        partition = self._place[1]
+        history = (self._settings.history_topic, self._partition)
+        changes = {key: raw for output in outputs for key, raw in output.changes}
         limits = self._lanes.most_bytes.copy()
         single = False
         while True:
-            by_place: dict[Place, list[Output]] = {}
-            for output in outputs:
-                by_place.setdefault((output.topic, partition), []).append(output)
+            by_place = self._by_place(outputs)
             records: dict[Place, list[Record]] = {
                 place: [(each.key, each.value, each.headers) for each in found] for place, found in by_place.items()
             }
+            if changes:
+                records[history] = [(key, raw, ()) for key, raw in changes.items()]
             try:
-                await self._producer.publish(records, outputs[-1].record.offset + 1, limits)
+                ends = await self._producer.publish(records, _offsets(outputs), limits)
             except TooLargeError as error:
                 if error.record is None:
-                    limits[error.topic] //= 2
+                    limits[error.place[0]] //= 2
                     continue
-                refused = by_place[error.topic, partition][error.record]
+                if error.place == history:
+                    raise HistoryError(_history_refused(self._settings.history_topic)) from None
+                refused = by_place[error.place][error.record]
                 deadletter = self._lanes.refused(refused)
                 outputs = [deadletter if each is refused else each for each in outputs]
                 single = True
             else:
                 break
+        if changes:
+            self.shelf.write(changes.items(), ends.get(history))
+            self.memory.stands(changes)
         if not single:  # where it was one large message, others may come in batches as before
             self._lanes.most_bytes = limits
 
+    def _by_place(self, outputs: Iterable[Output]) -> dict[Place, list[Output]]:
+        by_place: dict[Place, list[Output]] = {}
+        for output in outputs:
+            if output.topic is not None:
+                partition = self._partition if output.partition is None else output.partition
+                by_place.setdefault((output.topic, partition), []).append(output)
+        return by_place
+
     def _lose(self) -> None:
         self._drop()
-        log.warning("partition lost", topic=self._place[0], partition=self._place[1])
+        log.warning("partition lost", topic=self._settings.submitted_topic, partition=self._partition)
         patience = _LOST_SESSIONS * self._settings.session_timeout_seconds
         self._alarm = asyncio.get_running_loop().call_later(patience, self._still_lost)
 
     def _still_lost(self) -> None:
-        topic, partition = self._place
-        self._lanes.failed(LostPartitionError(f"another worker publishes for partition {partition} of {topic}"))
+        where = f"partition {self._partition} of {self._settings.submitted_topic}"
+        self._lanes.failed(LostPartitionError(f"another worker publishes for {where}"))
 
     def _drop(self) -> None:
         self.lost = True
@@ -211,13 +252,29 @@ class Lane:
                 await task
 
 
+def _offsets(outputs: Iterable[Output]) -> dict[Place, int]:
+    """Input partition → offset after the last record that the outputs are about."""
+    return {(output.record.topic, output.record.partition): output.record.offset + 1 for output in outputs}
+
+
+def _history_refused(topic: str) -> str:
+    return (
+        f"topic {topic} does not take the record of a member, nothing is lost; raise it with: kafka-configs.sh --alter"
+        f" --entity-type topics --entity-name {topic} --add-config max.message.bytes=BYTES, or lower"
+        f" {PREFIX}HISTORY_LINES"
+    )
+
+
 class Lanes:
     """All lanes of a worker.
 
     Args:
         settings: limits and names.
+        folder: for the history on disk.
+        remember: (store, partition, partitions) → what is remembered of the partition's members.
         refused: makes the dead letter of an output that the brokers find too large.
         failed: called with why the worker must stop.
+        restored: called with the number of partitions as soon as the history of all of them is there.
 
     Attributes:
         most_bytes: topic → most bytes of a record batch; less where brokers have refused more.
@@ -227,18 +284,29 @@ class Lanes:
     """
 
     def __init__(
-        self, settings: Settings, refused: Callable[[Output], Output], failed: Callable[[Exception], None]
+        self,
+        settings: Settings,
+        folder: Path,
+        *,
+        remember: Callable[[Shelf, int, int], Memory],
+        refused: Callable[[Output], Output],
+        failed: Callable[[Exception], None],
+        restored: Callable[[int], None],
     ) -> None:
         self.settings = settings
         self.refused = refused
         self.failed = failed
+        self._remember = remember
+        self._restored = restored
+        self._shelves = Shelves(folder)
+        self._restoring: asyncio.Task[None] | None = None
         self.most_bytes = dict.fromkeys(settings.topics, RECORD_BATCH_BYTES)
         self.queued = 0
         self.deciding = False
         self.hurried = False
         self._brokers = Brokers(settings)
         self._started = False
-        self._lanes: dict[Place, Lane] = {}
+        self._lanes: dict[int, Lane] = {}
         self._moved = asyncio.Event()
 
     # ---- partitions come and go
@@ -250,19 +318,47 @@ class Lanes:
             places: all input partitions that are assigned.
             member: generation and member id in the consumer group.
         """
+        settings = self.settings
         if not self._started:
             self._started = True
-            await self._brokers.start(self.settings.topics)
+            await self._brokers.start(settings.topics)
+        await self._give_up_restoring()
         await self.close(list(self._lanes))
         self.hurried = False
-        producers = {place: PartitionProducer(self._brokers, self.settings, place, member) for place in places}
-        positions = await asyncio.gather(*(producer.open() for producer in producers.values()))
-        for (place, producer), position in zip(producers.items(), positions, strict=True):
-            self._lanes[place] = Lane(place, producer, position, self)
+        partitions = sorted({partition for topic, partition in places if topic == settings.submitted_topic})
+        count = self._brokers.partitions(settings.submitted_topic)
+        producers = [PartitionProducer(self._brokers, settings, each, count, member) for each in partitions]
+        await asyncio.gather(*(producer.open() for producer in producers))
+        self._shelves.keep(partitions)
+        for partition, producer in zip(partitions, producers, strict=True):
+            shelf = self._shelves.shelf(partition)
+            memory = self._remember(shelf, partition, count)
+            self._lanes[partition] = Lane(partition, producer, memory, shelf, self)
+        # What takes long goes on while other partitions are decided already.
+        self._restoring = asyncio.create_task(self._restore({each: self._lanes[each] for each in partitions}))
+        await asyncio.wait({self._restoring}, timeout=_RESTORING_SECONDS)
 
-    async def close(self, places: Iterable[Place]) -> None:
+    async def _restore(self, lanes: Mapping[int, Lane]) -> None:
+        def done(partition: int) -> None:
+            lanes[partition].memory.begin()
+            lanes[partition].ready = True
+            self.moved()
+
+        try:
+            await restore(self.settings, {partition: lane.shelf for partition, lane in lanes.items()}, done)
+            self._restored(len(lanes))
+        except Exception as error:  # noqa: BLE001  (whatever it is: no claim may be decided without its history)
+            self.failed(error)
+
+    async def _give_up_restoring(self) -> None:
+        if self._restoring is not None:
+            self._restoring.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._restoring
+
+    async def close(self, partitions: Iterable[int]) -> None:
         """Give partitions away."""
-        closing = [lane for lane in (self._lanes.pop(place, None) for place in places) if lane is not None]
+        closing = [lane for lane in (self._lanes.pop(each, None) for each in partitions) if lane is not None]
         await asyncio.gather(*(lane.close() for lane in closing))
         if not self._lanes:
             self.queued = 0
@@ -270,7 +366,9 @@ class Lanes:
 
     async def stop(self) -> None:
         """Close everything; what is not published is left to whoever comes next."""
+        await self._give_up_restoring()
         await self.close(list(self._lanes))
+        self._shelves.keep(())
         if self._started:
             await self._brokers.stop()
 
@@ -280,7 +378,7 @@ class Lanes:
         """A batch is handed to the agent; False if none of its partitions is this worker's."""
         known = False
         for place, records in batch.parts.items():
-            lane = self._lanes.get(place)
+            lane = self._lanes.get(place[1])
             if lane is not None and not lane.lost:
                 lane.fetched += len(records)
                 known = True
@@ -301,8 +399,13 @@ class Lanes:
 
     def lane(self, place: Place) -> Lane | None:
         """The lane of a partition, if it is this worker's."""
-        lane = self._lanes.get(place)
+        lane = self._lanes.get(place[1])
         return None if lane is None or lane.lost else lane
+
+    def is_ready(self, place: Place) -> bool:
+        """Whether a partition's events can be decided: it is this worker's, and its history is there."""
+        lane = self._lanes.get(place[1])
+        return lane is not None and lane.ready
 
     def begin_due(self) -> None:
         """Publish every batch that should not grow any more."""
@@ -323,7 +426,7 @@ class Lanes:
 
     def committed(self) -> dict[Place, int]:
         """Partition → offset before which everything is published."""
-        return {place: lane.committed for place, lane in self._lanes.items() if lane.committed is not None}
+        return {place: offset for lane in self._lanes.values() for place, offset in lane.committed.items()}
 
     def moved(self) -> None:
         """Something was published, or given up."""

@@ -5,12 +5,16 @@ The worker, the command line and the benchmark all go through `handle`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, date, datetime
+from functools import partial
 from hashlib import sha256
 from typing import NamedTuple
 
 from rules import NO_HISTORY, Claim, ClaimError, Decision, Disposition, History, RuleSet
 from worker.codec import decision_json, envelope
+from worker.history import Change, Memory
+from worker.status import ClaimStatus
 from worker.x12 import looks_like_x12
 
 
@@ -25,25 +29,42 @@ class Outcome(NamedTuple):
     """What becomes of one event.
 
     Attributes:
-        value: the bytes to publish: an envelope, or the event's own bytes if it is a dead letter.
+        value: the bytes to publish: an envelope, or the event's own bytes if it is a dead letter or goes on to another
+            partition; None if nothing is published.
         claim_id: the claim's id where it could be read.
-        decision: the decision; None if the event is a dead letter.
+        decision: the decision about a claim.
         error: why it is a dead letter.
+        key: of the member, where it is known.
+        changes: what it changes in the history of this partition.
+        goes_on: another partition has the member, and decides.
     """
 
     value: bytes | None
     claim_id: str | None
-    decision: Decision | None
-    error: ClaimError | None
+    decision: Decision | None = None
+    error: ClaimError | None = None
+    key: bytes | None = None
+    changes: tuple[Change, ...] = ()
+    goes_on: bool = False
 
     @property
     def disposition(self) -> Disposition | None:
-        """Where the claim goes; None for a dead letter."""
+        """Where the claim goes, if it was decided."""
         return None if self.decision is None else self.decision.disposition
 
 
 _TELLING_BYTES = 64
 _DIGEST_STEP = 2_047
+_WITHOUT_MEMBER = History(not_known="the claim has no member number, so no earlier claim can be found")
+_ELSEWHERE = History(
+    not_known="another worker has sent the claim to this partition, where this one would not look for its member; all"
+    " workers need the same CLAIMSCRUB_MEMBER_KEY_SECRET and the same rules"
+)
+_STATUS_ELSEWHERE = ClaimError(
+    "member_number",
+    "sent to a partition that has not this member",
+    "the same CLAIMSCRUB_MEMBER_KEY_SECRET and the same rules in all workers",
+)
 DEFAULT_LIMITS = Limits(claim=1_048_576, message=2_097_152)
 
 
@@ -51,8 +72,10 @@ def handle(
     raw: bytes | None,
     ruleset: RuleSet,
     timestamp_ms: int | None = None,
-    history: History = NO_HISTORY,
+    memory: Memory | None = None,
     limits: Limits = DEFAULT_LIMITS,
+    *,
+    was_repartitioned: bool = False,
 ) -> Outcome:
     """Read, judge and wrap one claim event.
 
@@ -60,33 +83,127 @@ def handle(
         raw: the record's value.
         ruleset: the rules that decide.
         timestamp_ms: the record's timestamp, which dates the receipt of a claim that does not do so itself.
-        history: the member's earlier services.
+        memory: what is remembered of members; None to judge each claim for itself.
         limits: the sizes allowed.
+        was_repartitioned: by another partition, to this one; then it is decided here in any case.
 
     Returns:
         The outcome. Never raises for anything the bytes hold.
+
+    Raises:
+        HistoryError: the history can't be read.
     """
-    if raw is None:
-        return Outcome(None, None, None, ClaimError("$", "the record has no value", "a claim event"))
-    if len(raw) > limits.claim:
-        problem = ClaimError("$", f"{len(raw)} bytes", f"at most {limits.claim} bytes (CLAIMSCRUB_MAX_CLAIM_BYTES)")
-        return Outcome(raw, None, None, problem)
+    problem = _unreadable(raw, "a claim event", limits)
+    if raw is None or problem is not None:
+        return Outcome(raw, None, error=problem)
     try:
         claim = Claim.from_json(raw)
     except ClaimError as error:
         if looks_like_x12(raw[:_TELLING_BYTES]):
             expected = "one JSON object in UTF-8; X12 goes to the topic of CLAIMSCRUB_X12_TOPIC"
-            return Outcome(raw, None, None, ClaimError("$", "X12 text", expected))
-        return Outcome(raw, error.claim_id, None, error)
-    if claim.received_date is None:
-        claim = claim.changed(received_date=utc_date(timestamp_ms))
-    decision = ruleset.evaluate(claim, history)
-    value = envelope(raw, decision_json(decision, claim, input_digest(raw)))
+            return Outcome(raw, None, error=ClaimError("$", "X12 text", expected))
+        return Outcome(raw, error.claim_id, error=error)
+    digest, received = input_digest(raw), utc_date(timestamp_ms)
+    key = None if memory is None else memory.key_of_claim(claim)
+    if memory is None or key is None or memory.has(key):
+        judged = judge(claim, ruleset, memory, key, digest=digest, received=received)
+    elif was_repartitioned:
+        judged = _without_history(claim, received, ruleset, _ELSEWHERE)
+    else:
+        return Outcome(raw, claim.claim_id, key=key, goes_on=True)
+    value = envelope(raw, decision_json(judged.decision, judged.claim, digest))
     if len(value) > limits.message:
-        said = f"claim and decision have {len(value)} bytes, {len(decision.findings)} findings"
+        said = f"claim and decision have {len(value)} bytes, {len(judged.decision.findings)} findings"
         problem = ClaimError("$", said, f"at most {limits.message} bytes (CLAIMSCRUB_MAX_MESSAGE_BYTES)")
-        return Outcome(raw, claim.claim_id, None, problem)
-    return Outcome(value, claim.claim_id, decision, None)
+        return Outcome(raw, claim.claim_id, error=problem, key=key)
+    changes = judged.remember() if judged.remember is not None else ()
+    return Outcome(value, claim.claim_id, judged.decision, key=key, changes=changes)
+
+
+def take_status(
+    raw: bytes | None, memory: Memory, limits: Limits = DEFAULT_LIMITS, *, was_repartitioned: bool = False
+) -> Outcome:
+    """Read one claim status event, and remember what it says.
+
+    Args:
+        raw: the record's value.
+        memory: what is remembered of members.
+        limits: the sizes allowed.
+        was_repartitioned: by another partition, to this one.
+
+    Returns:
+        The outcome; a status that is no dead letter publishes nothing.
+
+    Raises:
+        HistoryError: the history can't be read.
+    """
+    problem = _unreadable(raw, "a claim status event", limits)
+    if raw is None or problem is not None:
+        return Outcome(raw, None, error=problem)
+    try:
+        status = ClaimStatus.from_json(raw)
+    except ClaimError as error:
+        return Outcome(raw, error.claim_id, error=error)
+    claim_id = status.claim_id or None
+    key = memory.key_of(status.payer, status.member_number)
+    if key is None:
+        return Outcome(raw, claim_id, error=ClaimError("member_number", "blank", "the member's number"))
+    if memory.has(key):
+        return Outcome(None, claim_id, key=key, changes=memory.answered(key, status.answer()))
+    if was_repartitioned:
+        return Outcome(raw, claim_id, error=_STATUS_ELSEWHERE)
+    return Outcome(raw, claim_id, key=key, goes_on=True)
+
+
+def _unreadable(raw: bytes | None, expected: str, limits: Limits) -> ClaimError | None:
+    if raw is None:
+        return ClaimError("$", "the record has no value", expected)
+    if len(raw) > limits.claim:
+        return ClaimError("$", f"{len(raw)} bytes", f"at most {limits.claim} bytes (CLAIMSCRUB_MAX_CLAIM_BYTES)")
+    return None
+
+
+class Judged(NamedTuple):
+    """A claim that was judged.
+
+    Attributes:
+        claim: with its receipt date.
+        remember: adds it to its member's history, and gives the records that have changed; None where nobody is to
+            remember it.
+    """
+
+    claim: Claim
+    decision: Decision
+    remember: Callable[[], tuple[Change, ...]] | None = None
+
+
+def judge(
+    claim: Claim, ruleset: RuleSet, memory: Memory | None, key: bytes | None, *, digest: str, received: date | None
+) -> Judged:
+    """Judge a claim with its member's history.
+
+    Args:
+        claim: the claim.
+        ruleset: the rules that decide.
+        memory: what is remembered of members; None to judge the claim for itself.
+        key: the claim's member, who is one of those.
+        digest: of its bytes, `sha256:…`.
+        received: its receipt date, if it names none itself.
+
+    Raises:
+        HistoryError: the history can't be read.
+    """
+    if memory is None or key is None:
+        return _without_history(claim, received, ruleset, NO_HISTORY if memory is None else _WITHOUT_MEMBER)
+    looked = memory.look_up(key, claim, digest, received)
+    decision = ruleset.evaluate(looked.claim, looked.history)
+    return Judged(looked.claim, decision, partial(memory.remember, looked, digest, decision, received))
+
+
+def _without_history(claim: Claim, received: date | None, ruleset: RuleSet, history: History) -> Judged:
+    if claim.received_date is None:
+        claim = claim.changed(received_date=received)
+    return Judged(claim, ruleset.evaluate(claim, history))
 
 
 def input_digest(raw: bytes) -> str:

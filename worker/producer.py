@@ -52,6 +52,10 @@ _SHUT_OUT = frozenset({Code.INVALID_PRODUCER_EPOCH, Code.PRODUCER_FENCED})
 _TOO_LARGE = frozenset({Code.MESSAGE_TOO_LARGE, Code.RECORD_LIST_TOO_LARGE})
 _COMMITTED = frozenset({"PrepareCommit", "CompleteCommit"})
 _SEQUENCES = 2**31
+_Produced = tuple[int, int]
+"""Error code, and offset of the first record."""
+
+Offsets = Mapping[Place, int]
 
 
 class LostPartitionError(Exception):
@@ -62,13 +66,13 @@ class TooLargeError(Exception):
     """The brokers take no record batch of this size.
 
     Attributes:
-        topic: of the batch.
+        place: of the batch.
         record: index of the record, if the batch has no other; else None.
     """
 
-    def __init__(self, topic: str, record: int | None) -> None:
-        super().__init__(topic)
-        self.topic = topic
+    def __init__(self, place: Place, record: int | None) -> None:
+        super().__init__(place[0])
+        self.place = place
         self.record = record
 
 
@@ -78,32 +82,39 @@ class PartitionProducer:
     Args:
         brokers: started.
         settings: names and limits.
-        place: the input partition.
+        partition: the input partition, the same of all input topics.
+        partitions: how many there are.
         member: generation and member id of this worker in the consumer group.
+
+    Attributes:
+        committed: input partition → committed offset, where there is one; with at least once only of own batches.
     """
 
     def __init__(
-        self, brokers: Brokers, settings: Settings, place: Place, member: Callable[[], tuple[int, str]]
+        self,
+        brokers: Brokers,
+        settings: Settings,
+        partition: int,
+        partitions: int,
+        member: Callable[[], tuple[int, str]],
     ) -> None:
         self._brokers = brokers
         self._settings = settings
-        self._place = place
+        self._partition = partition
+        self._partitions = partitions
         self._member = member
         self._transactional = settings.delivery == "exactly_once"
-        self._name = f"{settings.group_id}-{place[0]}-{place[1]}"
-        self._connection = f"{place[0]}-{place[1]}"
+        self._name = f"{settings.group_id}-{settings.submitted_topic}-{partition}"
+        self._connection = f"{settings.submitted_topic}-{partition}"
         self._id, self._epoch = -1, -1
         self._sequences: dict[Place, int] = {}
-        self._committed: int | None = None
+        self.committed: Offsets = {}
+        self._ends: dict[Place, int] = {}
 
     # ---- taking over
 
-    async def open(self) -> int | None:
-        """Take the partition over.
-
-        Returns:
-            The committed offset, None if there is none; with at least once always None.
-        """
+    async def open(self) -> None:
+        """Take the partition over."""
         name = self._name if self._transactional else None
         committed = self._transactional and await self._was_committed()
         request = InitProducerIdRequest(name, int(TRANSACTION_SECONDS * 1000))
@@ -112,8 +123,7 @@ class PartitionProducer:
         self._take_identity(answer)
         if self._transactional:
             await self._end_again(commit=committed)
-            self._committed = await self._committed_offset()
-        return self._committed
+            self.committed = await self._committed_offsets()
 
     async def _was_committed(self) -> bool:
         """Whether the last transaction was committed, or is just being."""
@@ -131,32 +141,37 @@ class PartitionProducer:
         A broker that is killed, or comes up, may take a transaction for ended and have left out the end in some of its
         partitions (seen with Kafka 4.3.1). There the next end of this producer's transactions counts.
         """
-        partition = self._place[1]
-        _, *outputs = self._settings.topics
-        await self._begin((topic, partition) for topic in outputs)
+        settings = self._settings
+        places = [(topic, self._partition) for topic in (*settings.output_topics, settings.history_topic)]
+        # Claims go on to whichever partition has the member.
+        places += [(settings.repartition_topic, partition) for partition in range(self._partitions)]
+        await self._begin(places)
         await self._end(EndTxnRequest(self._name, self._id, self._epoch, commit))
 
-    async def _committed_offset(self) -> int | None:
+    async def _committed_offsets(self) -> Offsets:
         def codes(answer: Any) -> list[int]:
             return [answer.error_code, *(each[4] for _, found, _ in answer.topics for each in found)]
 
         group_id = self._settings.group_id
-        request = StableOffsetsRequest(group_id, self._place)
+        places = [(topic, self._partition) for topic in self._settings.input_topics]
+        request = StableOffsetsRequest(group_id, places)
         answer = await self._ask(f"group {group_id}", self._group_coordinator, request, codes)
-        offset: int = answer.topics[0][1][0][1]
-        return None if offset < 0 else offset
+        return {(topic, each[0]): each[1] for topic, found, _ in answer.topics for each in found if each[1] >= 0}
 
     # ---- publishing
 
     async def publish(
-        self, outputs: Mapping[Place, Sequence[Record]], offset: int, most_bytes: Mapping[str, int]
-    ) -> None:
-        """Publish, and wait until it stands: all of it with the offset in one transaction, or at least all of it.
+        self, outputs: Mapping[Place, Sequence[Record]], offsets: Offsets, most_bytes: Mapping[str, int]
+    ) -> Offsets:
+        """Publish, and wait until it stands: all of it with the offsets in one transaction, or at least all of it.
 
         Args:
             outputs: output partition → records in order.
-            offset: of the input, after the last record that this is about.
+            offsets: input partition → offset after the last record that this is about.
             most_bytes: topic → most bytes of a record batch.
+
+        Returns:
+            Output partition → offset after the last record, as far as the brokers have told.
 
         Raises:
             LostPartitionError: another worker has the partition.
@@ -168,22 +183,24 @@ class PartitionProducer:
             for place, records in outputs.items()
         }
         for attempt in range(_RECOVERIES + 1):
+            self._ends = {}
             try:
-                await (self._transact(batches, offset) if self._transactional else self._produce(batches))
+                await (self._transact(batches, offsets) if self._transactional else self._produce(batches))
             except RefusedError as error:
                 if error.code in FINAL or attempt == _RECOVERIES:
                     raise
-                if await self._recover(offset):
+                if await self._recover(offsets):
                     break
             except TooLargeError:
-                if not await self._recover(offset):
+                if not await self._recover(offsets):
                     raise
                 break
             else:
                 break
-        self._committed = offset
+        self.committed = {**self.committed, **offsets}
+        return self._ends
 
-    async def _transact(self, batches: Mapping[Place, list[RecordBatch]], offset: int) -> None:
+    async def _transact(self, batches: Mapping[Place, list[RecordBatch]], offsets: Offsets) -> None:
         if not self._brokers.joining:
             await self._begin(batches)
         group_id = self._settings.group_id
@@ -192,9 +209,9 @@ class PartitionProducer:
             self._ask(
                 f"group {group_id}",
                 self._group_coordinator,
-                self._offset_request(offset),
+                self._offset_request(offsets),
                 _partition_codes,
-                [self._place[0]],
+                [topic for topic, _ in offsets],
             ),
         )
         if self._brokers.joining:
@@ -202,13 +219,12 @@ class PartitionProducer:
         else:
             await self._end(EndTxnRequest(self._name, self._id, self._epoch, True))
 
-    def _offset_request(self, offset: int) -> Any:
+    def _offset_request(self, offsets: Offsets) -> Any:
         group_id = self._settings.group_id
         if self._brokers.joining:
-            return JoiningOffsetRequest(self._name, group_id, (self._id, self._epoch), self._place, offset)
-        topic, partition = self._place
-        offsets = [(topic, [(partition, offset, "")])]
-        return TxnOffsetCommitRequest(self._name, group_id, self._id, self._epoch, offsets)
+            return JoiningOffsetRequest(self._name, group_id, (self._id, self._epoch), offsets)
+        listed = [(topic, [(partition, offset, "")]) for (topic, partition), offset in offsets.items()]
+        return TxnOffsetCommitRequest(self._name, group_id, self._id, self._epoch, listed)
 
     async def _begin(self, places: Iterable[Place]) -> None:
         """Open a transaction over output partitions and the group's offsets."""
@@ -217,21 +233,24 @@ class PartitionProducer:
         topics: dict[str, list[int]] = {}
         for topic, partition in places:
             topics.setdefault(topic, []).append(partition)
-        await _together(
-            self._ask(
-                f"transactional id {self._name}",
-                self._transaction_coordinator,
-                AddPartitionsToTxnRequest(*identity, list(topics.items())),
-                _partition_codes,
-                list(topics),
-            ),
+        joining = [
             self._ask(
                 f"group {group_id}",
                 self._transaction_coordinator,
                 AddOffsetsToTxnRequest(*identity, group_id),
                 lambda answer: [answer.error_code],
-            ),
-        )
+            )
+        ]
+        if topics:
+            partitions = self._ask(
+                f"transactional id {self._name}",
+                self._transaction_coordinator,
+                AddPartitionsToTxnRequest(*identity, list(topics.items())),
+                _partition_codes,
+                list(topics),
+            )
+            joining.append(partitions)
+        await _together(*joining)
 
     async def _end(self, request: Any) -> Any:
         return await self._ask(
@@ -267,15 +286,19 @@ class PartitionProducer:
             elif failed:
                 await patience.after_codes(failed)
 
-    def _take_off(self, waiting: dict[Place, list[RecordBatch]], answer: Mapping[Place, int]) -> set[int]:
+    def _take_off(self, waiting: dict[Place, list[RecordBatch]], answer: Mapping[Place, _Produced]) -> set[int]:
         """Take off what a broker has now; the error codes of the rest, which may be tried again."""
         failed = set()
-        for place, code in answer.items():
+        for place, (code, offset) in answer.items():
             batch = waiting[place][0]
             if code in _TOO_LARGE:
-                raise TooLargeError(place[0], batch.first if batch.size == 1 else None)
+                raise TooLargeError(place, batch.first if batch.size == 1 else None)
             if code in (0, Code.DUPLICATE_SEQUENCE_NUMBER):
                 self._sequences[place] = (self._sequences.get(place, 0) + batch.size) % _SEQUENCES
+                if offset >= 0:
+                    self._ends[place] = offset + batch.size
+                else:  # a repeated batch may be acknowledged without its offset
+                    self._ends.pop(place, None)
                 waiting[place].pop(0)
                 if not waiting[place]:
                     del waiting[place]
@@ -287,8 +310,8 @@ class PartitionProducer:
 
     async def _produce_to(
         self, node: Node | None, batches: Mapping[Place, RecordBatch]
-    ) -> dict[Place, int] | Exception:
-        """Output partition → error code; or why there was no answer."""
+    ) -> dict[Place, _Produced] | Exception:
+        """Output partition → error code and offset; or why there was no answer."""
         if node is None:
             missing: Exception = errors.LeaderNotAvailableError()
             return missing
@@ -317,14 +340,16 @@ class PartitionProducer:
         except (errors.KafkaError, OSError, TimeoutError) as error:
             trouble: Exception = error
             return trouble
-        codes: dict[Place, int] = {}
+        produced: dict[Place, _Produced] = {}
         for topic, partitions, *_ in answer.topics:
-            codes.update({(topic, found[0]): found[1] for found in partitions if (topic, found[0]) in batches})
-        return codes
+            produced.update(
+                {(topic, found[0]): (found[1], found[2]) for found in partitions if (topic, found[0]) in batches}
+            )
+        return produced
 
     # ---- after a doubt
 
-    async def _recover(self, offset: int) -> bool:
+    async def _recover(self, offsets: Offsets) -> bool:
         """Find out what has become of a transaction that failed somewhere, as the only one who can still commit.
 
         Returns:
@@ -337,16 +362,16 @@ class PartitionProducer:
             await self.open()
             return False
         await self._require_membership()
-        before = self._committed
+        before = self.committed
         try:
-            after = await self.open()
+            await self.open()
         except RefusedError as error:
             if error.code in _SHUT_OUT:
                 raise LostPartitionError from None
             raise
-        if after == before:
+        if self.committed == before:
             return False
-        if after == offset:
+        if self.committed == {**before, **offsets}:
             return True
         raise LostPartitionError
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from io import BytesIO
 from typing import Any, ClassVar, TypeVar
 
@@ -179,9 +179,8 @@ class StableOffsetsRequest(_Fields[_StableOffsetsStruct]):
 
     API_KEY = 9
 
-    def __init__(self, group_id: str, place: Place) -> None:
-        topic, partition = place
-        super().__init__(group_id, [(topic, [partition], {})], True, {})
+    def __init__(self, group_id: str, places: Iterable[Place]) -> None:
+        super().__init__(group_id, [(topic, [partition], {}) for topic, partition in places], True, {})
 
 
 class _JoiningOffsetResponse(Response):  # type: ignore[misc]
@@ -237,9 +236,8 @@ class JoiningOffsetRequest(_Fields[_JoiningOffsetStruct]):
 
     API_KEY = 28
 
-    def __init__(self, transactional_id: str, group_id: str, producer: Producer, place: Place, offset: int) -> None:
-        topic, partition = place
-        topics: Any = [(topic, [(partition, offset, -1, "", {})], {})]
+    def __init__(self, transactional_id: str, group_id: str, producer: Producer, offsets: Mapping[Place, int]) -> None:
+        topics: Any = [(topic, [(partition, offset, -1, "", {})], {}) for (topic, partition), offset in offsets.items()]
         super().__init__(transactional_id, group_id, *producer, -1, "", None, topics, {})
 
 

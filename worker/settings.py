@@ -8,6 +8,8 @@ from typing import Literal
 from pydantic import DirectoryPath, Field, FilePath, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from rules.engine.record import MOST_LINES
+
 PREFIX = "CLAIMSCRUB_"
 
 
@@ -39,6 +41,12 @@ class Settings(BaseSettings):
     x12_topic: str = Field(
         "claims.x12", description="Topic of raw X12 837 text, split into claim events; empty to do without it."
     )
+    repartition_topic: str = Field(
+        "claims.repartition",
+        description="Topic between workers: events that came to another partition than their member's, on their way.",
+    )
+    status_topic: str = Field("claims.status", description="Topic of what payers answered about earlier claims.")
+    history_topic: str = Field("claims.history", description="Topic that holds the members' history; compacted.")
     partitions: int = Field(12, ge=1, description="Partitions of each topic, when `claimscrub topics create` makes it.")
     replication_factor: int = Field(
         -1, ge=-1, description="Replicas of each topic when made; -1 is the broker's default."
@@ -54,6 +62,14 @@ class Settings(BaseSettings):
     ssl_certificate_file: FilePath | None = Field(None, description="Client certificate (PEM).")
     ssl_key_file: FilePath | None = Field(None, description="Client key (PEM).")
     ssl_key_password: SecretStr = Field(SecretStr(""), description="Password of the client key.")
+
+    member_key_secret: SecretStr = Field(
+        SecretStr(""),
+        description="Secret of the members' keys, the same for all workers and submitters of a deployment, for good.",
+    )
+    history_lines: int = Field(
+        MOST_LINES, ge=100, le=5_000, description="Most service lines and claims that are remembered of one member."
+    )
 
     contracts_folder: DirectoryPath | None = Field(
         None, description="Folder of contract overlays, one YAML file for each biller."
@@ -106,7 +122,11 @@ class Settings(BaseSettings):
     stop_timeout_seconds: float = Field(
         10.0, ge=2, description="Within so long a worker stops, whatever the brokers do."
     )
-    data_directory: Path | None = Field(None, description="Folder for the worker's files; a temporary one if not set.")
+    data_directory: Path | None = Field(
+        None,
+        description="Folder for the worker's files and its copy of the history; a temporary one if not set, and then"
+        " the history is read from its topic at each start.",
+    )
 
     log_format: Literal["auto", "console", "json"] = Field(
         "auto", description="auto: console in a terminal, else JSON."
@@ -136,9 +156,19 @@ class Settings(BaseSettings):
         return f"{self.group_id}-x12"
 
     @property
-    def topics(self) -> tuple[str, str, str, str]:
-        """Submitted, cleared, flagged, dead letter: those with the same number of partitions."""
-        return (self.submitted_topic, self.cleared_topic, self.flagged_topic, self.deadletter_topic)
+    def input_topics(self) -> tuple[str, str, str]:
+        """Submitted, sent on, status: what a worker reads, a partition of all three together."""
+        return (self.submitted_topic, self.repartition_topic, self.status_topic)
+
+    @property
+    def output_topics(self) -> tuple[str, str, str]:
+        """Cleared, flagged, dead letter."""
+        return (self.cleared_topic, self.flagged_topic, self.deadletter_topic)
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """All with the same number of partitions."""
+        return (*self.input_topics, *self.output_topics, self.history_topic)
 
 
 def load_settings() -> Settings:

@@ -25,7 +25,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from rules import ClaimError
 from worker.codec import Headers, cloud_event_headers, is_carried_on
 from worker.deadletter import DeadLetterFloodError, DeadLetterLimit, error_headers, x12_headers
-from worker.kafka import RECORD_BATCH_BYTES, KafkaProblemError, confluent_config, denied, name_taken
+from worker.kafka import RECORD_BATCH_BYTES, KafkaProblemError, confluent_config, denied, name_taken, producer_config
+from worker.members import Members
 from worker.settings import PREFIX, Settings
 from worker.x12 import Event, read_events
 
@@ -146,9 +147,15 @@ class Splitter:
     """
 
     def __init__(
-        self, settings: Settings, folder: Path, stopping: Callable[[], bool], failed: Callable[[Exception], None]
+        self,
+        settings: Settings,
+        folder: Path,
+        members: Members,
+        stopping: Callable[[], bool],
+        failed: Callable[[Exception], None],
     ) -> None:
         self._settings = settings
+        self._members = members
         self._sizes = Sizes(settings.max_x12_bytes, settings.max_claim_bytes)
         self._folder = folder
         self._group_id = settings.x12_group_id
@@ -230,7 +237,7 @@ class Splitter:
         self._lost = None
         self._producer = Producer(
             {
-                **confluent_config(settings),
+                **producer_config(settings),
                 "error_cb": self._lose,
                 "transactional.id": f"{self._group_id}-{_own_name(self._folder)}",
                 "transaction.timeout.ms": int(_TRANSACTION_TIMEOUT_SECONDS * 1000),
@@ -350,9 +357,8 @@ class Splitter:
 
     def _produce_event(self, message: Any, event: Event, headers: Headers) -> None:
         # The record's own time, which dates the receipt of a claim.
-        self._produce(
-            self._settings.submitted_topic, event.raw, event.claim_id.encode(), headers, message.timestamp()[1]
-        )
+        key = self._members.key_of_claim(event.claim) or event.claim_id.encode()
+        self._produce(self._settings.submitted_topic, event.raw, key, headers, message.timestamp()[1])
 
     def _produce_letter(self, message: Any, letter: Letter, number: int) -> None:
         topic, partition, offset = message.topic(), message.partition(), message.offset()

@@ -52,12 +52,14 @@ def clear_errors() -> Iterator[None]:
     """One sentence instead of a traceback for what a user can mend."""
     from worker.deadletter import DeadLetterFloodError
     from worker.folder import FolderError
+    from worker.history import HistoryError
     from worker.kafka import KafkaProblemError
 
     known = (
         SettingsError,
         KafkaProblemError,
         FolderError,
+        HistoryError,
         ReferenceDataError,
         RuleDefinitionError,
     )

@@ -21,6 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import structlog
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import KafkaConnectionError, KafkaError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
@@ -51,6 +52,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         consumer._fetch_max_wait_ms = int(self.consumer.settings.fetch_wait_seconds * 1000)  # noqa: SLF001
         # A record of X12 becomes claim events in one transaction: those of an aborted one must not be decided.
         consumer._isolation_level = "read_committed"  # noqa: SLF001
+        # A partition of all input topics goes to one worker: they are about the same members.
+        consumer._partition_assignment_strategy = (RangePartitionAssignor,)  # noqa: SLF001
         return consumer
 
     async def on_start(self) -> None:
@@ -127,7 +130,7 @@ class BatchConsumer(driver.Consumer):
         return offset
 
     def _is_batched(self, tp: TP) -> bool:
-        return bool(tp.topic == self.settings.submitted_topic)
+        return tp.topic in self.settings.input_topics
 
     async def _commit_offsets(self, offsets: Mapping[TP, int], start_new_transaction: bool = True) -> bool:
         # Stock Faust records offsets as committed even where the broker refused them, and so would not try again.
@@ -152,7 +155,7 @@ class BatchConsumer(driver.Consumer):
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Faust's own part waits until what was begun is published (below); then the rest is dropped."""
         await super().on_partitions_revoked(revoked)
-        await self.lanes.close((tp.topic, tp.partition) for tp in revoked)
+        await self.lanes.close({tp.partition for tp in revoked if self._is_batched(tp)})
 
     async def wait_empty(self) -> None:
         """Stock Faust waits for every event it has delivered, also those that nobody has begun, and without an end."""
@@ -190,6 +193,14 @@ class BatchConsumer(driver.Consumer):
         except asyncio.CancelledError:
             if not self.transport.app.should_stop:
                 raise
+
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:  # noqa: ASYNC109  (Faust's)
+        """Leave out partitions whose history is not there yet: their claims wait."""
+        ready = {tp for tp in active_partitions or () if not self._is_batched(tp) or self.lanes.is_ready(tp)}
+        if not ready:
+            await self.lanes.wait_until_moved(timeout)
+            return {}
+        return await super()._getmany(ready, timeout)
 
     async def _deliver_next(self, stopped: tuple[Any, ...]) -> int:
         """Deliver what the next fetch brings; the number of records."""

@@ -21,6 +21,7 @@ from rules import ClaimError
 from worker.folder import FolderError, Stop, flush_folder, only_one, rename_durably, write_durably
 from worker.inputs import is_passed_over, read_stream
 from worker.kafka import require_topics
+from worker.members import Members
 from worker.settings import Settings
 from worker.submit import Progress, ResumableSubmitter, TransactionLostError
 from worker.x12 import X12Error
@@ -46,12 +47,15 @@ _LONGEST_NAME = 200
 """Bytes; what is appended to a name must fit into the 255 that a file system takes."""
 
 
-def watch(folder: Path, settings: Settings, settle_seconds: float, say: Callable[[str], None]) -> None:
+def watch(
+    folder: Path, settings: Settings, members: Members, settle_seconds: float, say: Callable[[str], None]
+) -> None:
     """Submit the files that are in the folder and those that come, until SIGTERM or SIGINT.
 
     Args:
         folder: where files appear.
         settings: the brokers and the submitted topic.
+        members: makes the keys.
         settle_seconds: how long a file's size and time must stand still before it is taken up.
         say: called with each line of progress.
 
@@ -65,7 +69,7 @@ def watch(folder: Path, settings: Settings, settle_seconds: float, say: Callable
         for name in (_SUBMITTING, _DONE, _FAILED):
             _make_folder(folder / name)
         require_topics(settings, [settings.submitted_topic])
-        _Watch(folder, settings, identity, settle_seconds=settle_seconds, stop=stop, say=say).run()
+        _Watch(folder, settings, members, identity, settle_seconds=settle_seconds, stop=stop, say=say).run()
 
 
 class _StoppedError(Exception):
@@ -127,6 +131,7 @@ class _Watch:
         self,
         folder: Path,
         settings: Settings,
+        members: Members,
         identity: str,
         *,
         settle_seconds: float,
@@ -135,6 +140,7 @@ class _Watch:
     ) -> None:
         self._folder = folder
         self._settings = settings
+        self._members = members
         self._settle_seconds = settle_seconds
         self._stop = stop
         self._say = say
@@ -269,12 +275,12 @@ class _Watch:
         try:
             with submission.path.open("rb") as file:
                 signature = _Signature.of(os.fstat(file.fileno()))
-                for claim_id, raw in self._claims(file, name, reasons):
+                for claim_id, key, raw in self._claims(file, name, reasons):
                     claims += 1
                     if claims <= before.claims:
                         self._require_the_same(submission, before, claims, claim_id)
                     else:
-                        self._submitter.submit(claim_id, raw)
+                        self._submitter.submit(key, raw)
                         now = now._replace(claims=claims, last_claim_id=claim_id)
                         pending, pending_bytes = pending + 1, pending_bytes + len(raw)
                     full = pending >= _MOST_CLAIMS or pending_bytes >= _MOST_BYTES
@@ -300,8 +306,8 @@ class _Watch:
             self._submitter.commit(now)
         return now, reasons
 
-    def _claims(self, file: BinaryIO, name: str, reasons: _Reasons) -> Iterator[tuple[str, bytes]]:
-        """Id and bytes of each claim event that can be submitted."""
+    def _claims(self, file: BinaryIO, name: str, reasons: _Reasons) -> Iterator[tuple[str, bytes, bytes]]:
+        """Id, key and bytes of each claim event that can be submitted."""
         limit = self._settings.max_claim_bytes
         for item in read_stream(file, name):
             try:
@@ -313,7 +319,8 @@ class _Watch:
                 expected = f"at most {limit} bytes (CLAIMSCRUB_MAX_CLAIM_BYTES)"
                 reasons.add(item.source, ClaimError("$", f"a claim event of {len(item.raw)} bytes", expected))
             else:
-                yield claim.claim_id, item.raw
+                key = self._members.key_of_claim(claim) or claim.claim_id.encode()
+                yield claim.claim_id, key, item.raw
 
     def _require_the_same(self, submission: _Submission, before: Progress, claims: int, claim_id: str) -> None:
         """The claim up to which the file was submitted must still be the one that it was."""

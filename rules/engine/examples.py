@@ -191,7 +191,7 @@ def with_history(claim: Claim, *claims: Earlier, held_since: date | None = HELD_
             record, before, before.claim_id, payer=before.payer.key, patient=patient, is_flagged=each.is_flagged
         )
         for answer in each.answers:
-            record = with_answer(record, answer._replace(claim_id=before.claim_id))
+            record = with_answer(record, answer._replace(claim_id=before.claim_id)) or record
     return Example(claim, history_of(record, claim, claim.claim_id, patient_of(claim), held_since))
 
 

@@ -92,11 +92,11 @@ class PriorClaim(NamedTuple):
     """An earlier claim of the member.
 
     Attributes:
-        billing_taxonomy: of the billing provider.
         lines: those with a procedure code that a rule or a value names.
         status, status_date: by now, with what later claims have done to it: `replaced`, `voided`.
         payer_claim_control_number: the latest that an answer gave.
         changes: all answers, in their order.
+        billing_taxonomy: of the billing provider.
     """
 
     claim_id: str
@@ -111,12 +111,12 @@ class PriorClaim(NamedTuple):
     type_of_bill: str = ""
     original_reference_number: str = ""
     clearinghouse_trace_number: str = ""
-    billing_taxonomy: str = ""
     lines: tuple[PriorLine, ...] = ()
     changes: tuple[StatusChange, ...] = ()
     status: Status = "received"
     status_date: date | None = None
     payer_claim_control_number: str = ""
+    billing_taxonomy: str = ""
 
     @property
     def is_professional(self) -> bool:

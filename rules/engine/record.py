@@ -62,6 +62,8 @@ class Answer(NamedTuple):
     Attributes:
         claim_id: of the claim event.
         payer_claim_control_number: the payer's number of the claim; names it where an earlier answer gave the same.
+        original_reference_number: the number that the payer gave before, where it has corrected its own answer under
+            another.
     """
 
     status: Status
@@ -71,6 +73,7 @@ class Answer(NamedTuple):
     billing_npi: str = ""
     clearinghouse_trace_number: str = ""
     payer_claim_control_number: str = ""
+    original_reference_number: str = ""
 
 
 NO_RECORD = MemberRecord()
@@ -125,7 +128,7 @@ def history_of(
     mine = [
         number
         for number, known in enumerate(claims)
-        if (known.patient_control_number, known.billing_npi) == account or number in out
+        if number in out or (account[0] and (known.patient_control_number, known.billing_npi) == account)
     ]
     not_taken_in = {
         number for number in mine if claims[number].status in ("rejected", "flagged") and number not in out
@@ -145,6 +148,17 @@ def history_of(
         held_since=held_since,
         dropped_through=record.dropped_through,
     )
+
+
+def standing(record: MemberRecord) -> list[PriorClaim]:
+    """Every claim of a record with the status that it has by now, oldest first."""
+    earlier = [
+        (stored, known)
+        for stored, known in zip(record.claims, _as_of(record, record.next_ordinal), strict=True)
+        if known is not None
+    ]
+    _resolve(earlier)
+    return [known for _, known in earlier]
 
 
 def _as_of(record: MemberRecord, before: int) -> list[PriorClaim | None]:
@@ -297,8 +311,8 @@ def with_claim(
         type_of_bill=claim.type_of_bill,
         original_reference_number=claim.original_reference_number,
         clearinghouse_trace_number=claim.clearinghouse_trace_number,
-        billing_taxonomy=claim.billing_provider.taxonomy,
         lines=lines,
+        billing_taxonomy=claim.billing_provider.taxonomy,
     )
     kept.append(StoredClaim(record.next_ordinal, digest, is_flagged, made))
     today = min(filter(None, (claim.received_date, counted_from)), default=None)
@@ -307,12 +321,16 @@ def with_claim(
     return _bounded(kept, record.next_ordinal + 1, record.dropped_through, lifetime, most_lines)
 
 
-def with_answer(record: MemberRecord, answer: Answer) -> MemberRecord:
-    """The record with an answer to one of its claims; itself where none is meant, or nothing is new."""
+def with_answer(record: MemberRecord, answer: Answer) -> MemberRecord | None:
+    """The record with an answer to one of its claims; itself where nothing is new, None where no claim is meant."""
     meant = [number for number, stored in enumerate(record.claims) if _is_meant(stored.claim, answer)]
     if not meant:
-        return record
-    number = meant[-1]
+        return None
+    # A number that was given before says which of an account's claims it is; else it is the latest.
+    has_number = [
+        number for number in meant if answer.payer_claim_control_number in _numbers(record.claims[number].claim)
+    ]
+    number = (has_number or meant)[-1]
     stored = record.claims[number]
     change = StatusChange(record.next_ordinal, answer.status, answer.status_date, answer.payer_claim_control_number)
     changes = stored.claim.changes
@@ -334,12 +352,17 @@ def _is_meant(claim: PriorClaim, answer: Answer) -> bool:
         return False
     if answer.billing_npi and answer.billing_npi != claim.billing_npi:
         return False
-    numbers = {each.payer_claim_control_number for each in claim.changes} - {""}
-    is_number = answer.payer_claim_control_number in numbers
+    numbers = _numbers(claim)
+    is_number = not numbers.isdisjoint((answer.payer_claim_control_number, answer.original_reference_number))
     # An account has several claims when one was corrected: each has a number of its own.
     if answer.payer_claim_control_number and numbers and not is_number and not answer.claim_id:
         return False
     return is_number or any(said for said, _ in named)
+
+
+def _numbers(claim: PriorClaim) -> set[str]:
+    """The payer's numbers of a claim that answers gave."""
+    return {each.payer_claim_control_number for each in claim.changes} - {""}
 
 
 def _prior_lines(claim: Claim, codes: Container[str] | None) -> Iterable[PriorLine]:

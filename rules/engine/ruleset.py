@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import rules
-from rules.engine.claim import VOID, Claim, ServiceLine
+from rules.engine.claim import VOID, Claim, Payer, ServiceLine
 from rules.engine.contract import Contracts, load_contracts
 from rules.engine.decision import (
     Change,
@@ -74,7 +74,7 @@ class RuleSet:
         self.version = version
         self.digest = digest
         self._boundaries = self._find_boundaries()
-        self._named = self._find_named()
+        self.named = self._find_named()
         self._packs: dict[_Kind, list[RulePack | None]] = {}
         self.recognition = recognition or Recognition()
         # Few payers send most claims; the size is a bound on what else may stand in those fields.
@@ -155,6 +155,12 @@ class RuleSet:
         values = (value.value for policy in self._all_policies() for value in policy.values)
         return frozenset(chain(*(each.procedures or () for each in self.rules.values()), *map(named_strings, values)))
 
+    @property
+    def lifetime_codes(self) -> frozenset[str]:
+        """Procedure codes whose lines are kept in a member's history for good, as lifetime limits look back so far."""
+        values = self.reference.policies["modifiers.family_surgical"].values
+        return frozenset(chain(*(value.value for value in values)))
+
     def _all_policies(self) -> Iterator[Policy]:
         yield from self.reference.policies.values()
         for profile in self.profiles.values():
@@ -209,7 +215,7 @@ class RuleSet:
         running = [each for each in compiled if isinstance(each, CompiledRule)]
         if guarded:
             running = [replace(each, check=_guarded(each.check)) for each in running]
-        return RulePack(tuple(running), self._named, thorough=thorough)
+        return RulePack(tuple(running), self.named, thorough=thorough)
 
     # ---- judging
 
@@ -226,7 +232,7 @@ class RuleSet:
             The decision, the same for the same three inputs. Never raises for what a claim holds: a rule that fails
             flags the claim and names itself.
         """
-        payer, not_known = self._profile_key(claim)
+        payer, not_known = self._profile_key(claim.payer)
         contract = self.contracts.of(claim)
         if contract is not None:
             claim = contract.completed(claim, payer)
@@ -257,8 +263,11 @@ class RuleSet:
             self.digest,
         )
 
-    def _profile_key(self, claim: Claim) -> tuple[str, tuple[Unevaluated, ...]]:
-        payer = claim.payer
+    def recognised(self, payer: Payer) -> str:
+        """Key of the payer profile that a claim to a payer is judged by."""
+        return self._profile_key(payer)[0]
+
+    def _profile_key(self, payer: Payer) -> tuple[str, tuple[Unevaluated, ...]]:
         if not payer.key:
             return self._recognise(payer.payer_id, payer.filing_indicator, payer.name)
         if payer.key in self.profiles:

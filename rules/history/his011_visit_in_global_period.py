@@ -18,7 +18,7 @@ from rules.engine.decision import Flag, NotEvaluated, Severity
 from rules.engine.examples import a_claim, a_line, earlier, with_history
 from rules.engine.history import History
 from rules.engine.rule import rule
-from rules.history.matching import days_between, has_one_date_only
+from rules.history.dated import days_between, has_one_date_only
 from rules.history.packages import LOOKBACK, Package, family_packages, shared_package
 
 _UNRELATED = "24"

@@ -21,7 +21,7 @@ from rules.engine.examples import a_claim, a_line, earlier, with_history
 from rules.engine.grouping import is_assistant
 from rules.engine.history import History
 from rules.engine.rule import rule
-from rules.history.matching import days_between, has_one_date_only
+from rules.history.dated import days_between, has_one_date_only
 from rules.history.packages import IMPLANTS, LOOKBACK, STAGES, days_after, family_packages, shared_package
 
 

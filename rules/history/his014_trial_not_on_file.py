@@ -20,7 +20,7 @@ from rules.engine.examples import a_claim, a_line, earlier, with_history
 from rules.engine.grouping import is_assistant
 from rules.engine.history import FOR_EVENTS, History
 from rules.engine.rule import rule
-from rules.history.matching import DatedService, dated_services, has_one_date_only
+from rules.history.dated import DatedService, dated_services, has_one_date_only
 
 _TRIAL_LEADS = frozenset({"63650", "63655"})
 _TRIAL_FACTS = frozenset(

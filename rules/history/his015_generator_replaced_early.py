@@ -17,7 +17,7 @@ from rules.engine.examples import a_claim, a_line, earlier, with_history
 from rules.engine.grouping import is_assistant
 from rules.engine.history import FOR_EVENTS, History
 from rules.engine.rule import rule
-from rules.history.matching import dated_services, days_between, has_one_date_only
+from rules.history.dated import dated_services, days_between, has_one_date_only
 from rules.history.packages import STAGES
 
 

@@ -20,7 +20,7 @@ from rules.engine.grouping import is_assistant
 from rules.engine.history import FOR_EVENTS, History
 from rules.engine.rule import rule
 from rules.facility.contractor_area import contractor_area
-from rules.history.matching import DatedService, dated_services
+from rules.history.dated import DatedService, dated_services
 
 _PLATE_LEAD = "63655"
 _LEAD = "63650"

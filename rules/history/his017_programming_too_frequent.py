@@ -18,7 +18,7 @@ from rules.engine.examples import a_claim, a_line, earlier, with_history
 from rules.engine.history import FOR_EVENTS, FOR_PACKAGES, History
 from rules.engine.rule import rule
 from rules.facility.contractor_area import contractor_area
-from rules.history.matching import dated_services, days_between, has_one_date_only
+from rules.history.dated import dated_services, days_between, has_one_date_only
 
 _PROGRAMMING = ("95970", "95971", "95972")
 _AREA = {"contractor_area": "JJ"}

@@ -1,77 +1,11 @@
 """What makes two claims be about the same service, for every history rule that has to know."""
 
-from collections.abc import Container
-from datetime import date
-from decimal import Decimal
-from typing import Final, NamedTuple
-
 from rules.engine.claim import Claim, ServiceLine
-from rules.engine.history import Counting, History, PriorClaim, PriorService
+from rules.engine.grouping import SPECIALTY_LENGTH, TWO_SURGEONS, is_assistant
+from rules.engine.history import FOR_DUPLICATES, History, PriorClaim, PriorService
 
-THIS_CLAIM: Final = ""
-"""In place of an earlier claim's id."""
-_NO_UNITS: Final = Decimal(0)
-
-
-class DatedService(NamedTuple):
-    """A line with a date, of the claim under review or of an earlier one.
-
-    Attributes:
-        claim_id: the earlier claim; blank for the claim under review.
-    """
-
-    day: date
-    procedure_code: str
-    place_of_service: str
-    units: Decimal
-    claim_id: str
-
-    @property
-    def is_of_this_claim(self) -> bool:
-        return self.claim_id == THIS_CLAIM
-
-    @property
-    def where(self) -> str:
-        """The claim it stands on, in words."""
-        return on_claim(self.claim_id)
-
-
-def on_claim(claim_id: str) -> str:
-    """A claim in words that go on after a service."""
-    return f"on claim {claim_id}" if claim_id != THIS_CLAIM else "on this claim"
-
-
-def dated_services(claim: Claim, history: History, counting: Counting, codes: Container[str]) -> list[DatedService]:
-    """What a patient has had of some procedures, by the claim under review and the earlier ones that count."""
-    found = []
-    for line in claim.lines:
-        day = line.service_date
-        if line.procedure_code in codes and day is not None:
-            place = claim.place_of_service_on(line)
-            found.append(DatedService(day, line.procedure_code, place, line.units or _NO_UNITS, THIS_CLAIM))
-    for prior, its_line in history.services(counting):
-        code, day = its_line.procedure_code, its_line.service_date
-        if code in codes and day is not None:
-            units = its_line.units or _NO_UNITS
-            found.append(DatedService(day, code, its_line.place_of_service, units, prior.claim_id))
-    return found
-
-
-def days_between(first: date, last: date) -> str:
-    """The days from one date to another, in words."""
-    days = (last - first).days
-    return f"{days} day" if days == 1 else f"{days} days"
-
-
-def has_one_date_only(claim: Claim, history: History) -> bool:
-    """Whether there is nothing to compare dates with: no earlier claim, and no line of this claim on another date."""
-    if history.claims:
-        return False
-    first = claim.lines[0].service_date if claim.lines else None
-    for line in claim.lines:  # noqa: SIM110  (a generator would cost more than the rest)
-        if line.service_date != first:
-            return False
-    return True
+_ORIGINAL = "1"
+_REPEATED = frozenset({"76", "77", "91"})
 
 
 def is_same_biller(claim: Claim, prior: PriorClaim) -> bool:
@@ -110,4 +44,46 @@ def is_exact_duplicate(claim: Claim, line: ServiceLine, prior: PriorService) -> 
         and set(line.modifiers) == set(prior.line.modifiers)
         and line.units == prior.line.units
         and line.charge_amount == prior.line.charge_amount
+    )
+
+
+def is_marked_as_repeated(line: ServiceLine) -> bool:
+    """Whether a modifier says that the service was truly done again."""
+    return not _REPEATED.isdisjoint(line.modifiers)
+
+
+def exact_duplicate_of(claim: Claim, line: ServiceLine, history: History) -> PriorService | None:
+    """The first earlier line that a line of an original claim repeats in every respect without a modifier for it."""
+    if claim.frequency == _ORIGINAL and not is_marked_as_repeated(line):
+        for prior in history.services(FOR_DUPLICATES, any_patient=True):
+            if is_exact_duplicate(claim, line, prior):
+                return prior
+    return None
+
+
+def is_in_one_group(claim: Claim, line: ServiceLine, prior: PriorService) -> bool:
+    """Whether an earlier line would stand in one group with a line, were they on one claim: see `engine.grouping`.
+
+    Who renders nothing else is the biller. Hospital claims must be of the same type of bill too, whatever their
+    frequency.
+    """
+    other, its_line = prior
+    if line.service_date is None or line.service_date != its_line.service_date or claim.claim_type != other.claim_type:
+        return False
+    biller = claim.billing_provider
+    if not claim.is_professional:
+        return bool(biller.npi) and biller.npi == other.billing_npi and claim.type_of_bill[:3] == other.type_of_bill[:3]
+    if is_assistant(line) != is_assistant(its_line):
+        return False
+    provider = claim.rendering_provider_on(line)
+    npi = (provider.npi if provider is not None else "") or biller.npi
+    if npi and npi == (its_line.rendering_npi or other.billing_npi):
+        return True
+    return (
+        bool(biller.tax_number)
+        and biller.tax_number == other.tax_number
+        and provider is not None
+        and bool(its_line.specialty)
+        and provider.taxonomy[:SPECIALTY_LENGTH] == its_line.specialty
+        and not (TWO_SURGEONS in line.modifiers and TWO_SURGEONS in its_line.modifiers)
     )

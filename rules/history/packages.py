@@ -15,7 +15,7 @@ from rules.engine.claim import Claim, ServiceLine
 from rules.engine.decision import NotEvaluated
 from rules.engine.grouping import ASSISTANT_MODIFIERS, SPECIALTY_LENGTH
 from rules.engine.history import FOR_PACKAGES, History, PriorClaim, PriorService
-from rules.history.matching import THIS_CLAIM, on_claim
+from rules.history.dated import THIS_CLAIM, on_claim
 
 STAGES: Final = frozenset({"58", "78", "79"})
 """Modifiers that say why there is another operation within a package."""

@@ -18,7 +18,7 @@ import pytest
 from rules import NO_HISTORY, Claim, Decision, Disposition, Flag, History, NotEvaluated, RuleSet, Severity
 from rules.engine import rule as rule_module
 from rules.engine.claim import ServiceLine
-from rules.engine.examples import a_claim, a_line, as_json, claim_content, earlier, with_history
+from rules.engine.examples import Example, a_claim, a_line, as_json, claim_content, earlier, with_history
 from rules.engine.explain import explain
 from rules.engine.grouping import line_groups
 from rules.engine.history import FOR_DUPLICATES
@@ -376,7 +376,7 @@ def test_a_rule_set_whose_examples_fail_refuses_to_load(only: Any, ruleset: Rule
     def broken(claim: Claim, policy: Any) -> None:
         raise ValueError
 
-    corrected, plain = a_claim(frequency_code="7"), a_claim()
+    corrected, plain = Example(a_claim(frequency_code="7")), Example(a_claim())
     only(check, clean=(plain,), flagged=(corrected,)).check_examples()
     for claims, said in (
         ({"clean": (plain, corrected), "flagged": (corrected,)}, "clean example 2 gives: found"),
