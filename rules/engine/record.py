@@ -297,6 +297,7 @@ def with_claim(
         claim.type_of_bill,
         claim.original_reference_number,
         claim.clearinghouse_trace_number,
+        biller.taxonomy,
         lines,
         (),
         "flagged" if is_flagged else "received",

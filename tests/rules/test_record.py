@@ -540,6 +540,23 @@ def test_history_is_held_from_its_first_claim_on() -> None:
     assert not NO_HISTORY.is_held(day, 0)
 
 
+def test_history_is_not_held_where_some_of_it_had_to_be_dropped() -> None:
+    """What was dropped ends on a day, and history is whole from the day after it."""
+    day = date(2026, 8, 3)
+    history = NO_HISTORY._replace(held_since=date(2020, 1, 1), dropped_through=day - timedelta(days=90))
+
+    assert not history.is_held(day, 90)
+    assert history.is_held(day, 89)
+
+
+def test_a_surgery_center_is_known_from_its_earlier_claims() -> None:
+    """The taxonomy of who bills is kept."""
+    center = earlier(billing_provider={"npi": NPI, "taxonomy": "261QA1903X"})
+    _, history = with_history(a_claim(), center)
+
+    assert [claim.billing_taxonomy for claim in history.claims] == ["261QA1903X"]
+
+
 # ---- answers
 
 
