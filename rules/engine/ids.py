@@ -1,7 +1,7 @@
 """Rule ids that are not to be handed out, though no rule has them.
 
-An id and its name are kept for good: whoever reads old decisions finds one meaning. A rule that is removed leaves its id
-in `RETIRED`.
+An id and its name are kept for good: whoever reads old decisions finds one meaning. A rule that is removed leaves its
+id in `RETIRED`.
 """
 
 from __future__ import annotations

@@ -292,7 +292,7 @@ def test_a_new_rule_of_another_scope(tree: Tree, scope: str) -> None:
         ("units", "-".join(["units"] * 12), "at most 50 characters"),
         ("units", "check-units", "states the defect"),
         ("coding", "units-over-daily-limit", "is the name of UNT001"),
-        ("history", "exact-duplicate", "is kept for HIS001 (needs the member's earlier claims)"),
+        ("history", "exact-duplicate", "is the name of HIS001"),
     ],
 )
 def test_a_name_that_can_t_be_is_refused(family: str, name: str, said: str) -> None:
