@@ -169,6 +169,11 @@ class Pipeline:
             self._counted += sum(message.error() is None for message in messages)
         return self._counted
 
+    def grown_to(self, partitions: int) -> None:
+        """The topics have more partitions now."""
+        self.close()
+        self.partitions, self._counter, self._counted = partitions, None, 0
+
     def close(self) -> None:
         """Let go of the cluster."""
         if self._counter is not None:

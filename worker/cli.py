@@ -31,6 +31,7 @@ from worker.answers import (
 )
 from worker.codec import decision_content, envelope
 from worker.history import Memory
+from worker.history_cli import history
 from worker.inputs import Item, files_in, read_file
 from worker.pipeline import input_digest, judge
 from worker.reference_cli import reference
@@ -163,7 +164,8 @@ def check(files: tuple[str, ...], as_of: datetime | None, with_claim: bool) -> N
                 continue
             claim = item.claim.changed(received_date=as_of.date()) if as_of else item.claim
             digest = input_digest(item.raw)
-            judged = judge(claim, digest, now, ruleset, memory)
+            key = memory.key_of_claim(claim)
+            judged = judge(claim, ruleset, memory, key, digest=digest, received=now)
             if judged.remember is not None:
                 judged.remember()
             decision = judged.decision
@@ -353,6 +355,12 @@ def topics_create(add_partitions: bool) -> None:
     with clear_errors():
         values = load_settings()
         grown = kafka.add_partitions(values) if add_partitions else {}
+        if add_partitions:
+            from worker.history_topic import move_members
+
+            moved = move_members(values, say)
+            if moved:
+                say(f"{moved} members moved to the partition that their claims go to now")
         done = {name: f"{after} partitions instead of {before}" for name, (before, after) in grown.items()}
         for name, made in kafka.create_topics(values).items():
             click.echo(f"{name}: {'created' if made else done.get(name, 'exists')}")
@@ -364,6 +372,7 @@ def topics_create(add_partitions: bool) -> None:
 
 
 main.add_command(rules_group)
+main.add_command(history)
 
 
 def _claims(paths: Iterable[str]) -> Iterator[Item]:

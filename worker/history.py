@@ -98,16 +98,18 @@ class Meta(NamedTuple):
     Attributes:
         held_since: receipt date of its first claim.
         secret: fingerprint of the secret that its keys are made with.
+        partitions: how many there are; another number, and each member would be looked for elsewhere.
     """
 
     held_since: date | None
     secret: str
+    partitions: int
 
 
 def meta_bytes(meta: Meta) -> bytes:
     """As the record of `META_KEY`."""
     held_since = None if meta.held_since is None else meta.held_since.isoformat()
-    return json.dumps({"held_since": held_since, "secret": meta.secret}).encode()
+    return json.dumps({**meta._asdict(), "held_since": held_since}).encode()
 
 
 def read_meta(raw: bytes | None) -> Meta | None:
@@ -116,7 +118,8 @@ def read_meta(raw: bytes | None) -> Meta | None:
         return None
     content = json.loads(raw)
     held_since = content["held_since"]
-    return Meta(None if held_since is None else date.fromisoformat(held_since), content["secret"])
+    day = None if held_since is None else date.fromisoformat(held_since)
+    return Meta(day, content["secret"], content["partitions"])
 
 
 # ---- what a partition remembers
@@ -139,13 +142,13 @@ class Looked(NamedTuple):
     """What was looked up for a claim.
 
     Attributes:
-        key: the member's; None where the claim has none, or another partition has the member.
+        key: the member's.
         record: the member's.
         claim: the claim, with its receipt date.
         history: what of the record counts for the claim.
     """
 
-    key: bytes | None
+    key: bytes
     record: MemberRecord
     claim: Claim
     history: History
@@ -159,7 +162,7 @@ class Memory:
         ruleset: says which lines are worth keeping.
         store: what stands.
         most_lines: of service lines and claims to keep of one member.
-        place: number of the partition and of all partitions; None for a memory that has every member.
+        place: number of the partition, and how many there are; a memory that has every member is the first of one.
     """
 
     def __init__(
@@ -168,27 +171,33 @@ class Memory:
         ruleset: RuleSet,
         store: Store,
         most_lines: int = MOST_LINES,
-        place: tuple[int, int] | None = None,
+        place: tuple[int, int] = (0, 1),
     ) -> None:
         self._members = members
         self._store = store
         self._most_lines = most_lines
-        self._place = place
+        self._partition, self._partitions = place
         self._codes: Container[str] = ruleset.named
         self._lifetime: Container[str] = ruleset.lifetime_codes
         self._staged: dict[bytes, _Staged] = {}
         self._meta: Meta | None = None
-        self._began = False
 
     def begin(self) -> None:
         """Take up what stands.
 
         Raises:
-            HistoryError: the keys were made with another secret.
+            HistoryError: the keys were made with another secret, or partitions were added without moving the members.
         """
-        self._began = True
         self._meta = read_meta(self._store.get(META_KEY))
-        if self._meta is not None and self._meta.secret != self._members.fingerprint:
+        if self._meta is None:
+            return
+        if self._meta.partitions != self._partitions:
+            raise HistoryError(
+                f"the history was kept in {self._meta.partitions} partitions and there are {self._partitions}: members"
+                " would be looked for where they are not; stop all workers, and move them with:"
+                " claimscrub topics create --add-partitions"
+            )
+        if self._meta.secret != self._members.fingerprint:
             raise HistoryError(
                 f"{PREFIX}MEMBER_KEY_SECRET is not the one that the history was written with: none of its members would"
                 " be found; set that one, or start anew with another history topic"
@@ -204,11 +213,11 @@ class Memory:
 
     def has(self, key: bytes) -> bool:
         """Whether the member is one of this partition."""
-        return self._place is None or partition_of(key, self._place[1]) == self._place[0]
+        return self.partition_of(key) == self._partition
 
     def partition_of(self, key: bytes) -> int:
         """The partition that has the member."""
-        return 0 if self._place is None else partition_of(key, self._place[1])
+        return 0 if self._partitions == 1 else partition_of(key, self._partitions)
 
     def record(self, key: bytes) -> MemberRecord:
         """What is remembered of a member."""
@@ -227,7 +236,6 @@ class Memory:
             digest: of its bytes, `sha256:…`.
             received: its receipt date, if it names none itself.
         """
-        assert self._began
         record = self.record(key)
         digest = digest[_DIGEST]
         if claim.received_date is None:
@@ -247,7 +255,6 @@ class Memory:
             received: day on which its event came, as far as that is known.
         """
         key, record, claim, history = looked
-        assert key is not None
         changed = with_claim(
             record,
             claim,
@@ -264,7 +271,7 @@ class Memory:
             return ()
         if self._meta is not None:
             return (self._stage(key, changed),)
-        self._meta = Meta(claim.received_date, self._members.fingerprint)
+        self._meta = Meta(claim.received_date, self._members.fingerprint, self._partitions)
         return (META_KEY, meta_bytes(self._meta)), self._stage(key, changed)
 
     def answered(self, key: bytes, answer: Answer) -> tuple[Change, ...]:

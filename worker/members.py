@@ -48,7 +48,7 @@ class Members:
         """The key of a member's claim events and history; None without a member number.
 
         Args:
-            payer: the claim's. One that is not recognised is told apart by its identifier, else by its name.
+            payer: the claim's. One that is not recognised is told apart by its identifier, else its name, else its key.
             member_number: in any case, with or without blanks around it.
         """
         member_number = member_number.strip().upper()
@@ -56,7 +56,7 @@ class Members:
             return None
         payer_key = self._recognise(payer)
         if payer_key == ROOT:
-            payer_key = f"{ROOT}:{payer.payer_id or payer.name.upper()}"
+            payer_key = f"{ROOT}:{payer.payer_id or payer.name.upper() or payer.key}"
         return urlsafe_b64encode(self._hash(f"{payer_key}|{member_number}")[:_KEY_BYTES])
 
     def key_of_claim(self, claim: Claim) -> bytes | None:

@@ -103,19 +103,21 @@ def handle(
             expected = "one JSON object in UTF-8; X12 goes to the topic of CLAIMSCRUB_X12_TOPIC"
             return Outcome(raw, None, error=ClaimError("$", "X12 text", expected))
         return Outcome(raw, error.claim_id, error=error)
-    if memory is not None and not was_repartitioned:
-        key = memory.key_of_claim(claim)
-        if key is not None and not memory.has(key):
-            return Outcome(raw, claim.claim_id, key=key, goes_on=True)
-    digest = input_digest(raw)
-    judged = judge(claim, digest, utc_date(timestamp_ms), ruleset, memory)
+    digest, received = input_digest(raw), utc_date(timestamp_ms)
+    key = None if memory is None else memory.key_of_claim(claim)
+    if memory is None or key is None or memory.has(key):
+        judged = judge(claim, ruleset, memory, key, digest=digest, received=received)
+    elif was_repartitioned:
+        judged = _without_history(claim, received, ruleset, _ELSEWHERE)
+    else:
+        return Outcome(raw, claim.claim_id, key=key, goes_on=True)
     value = envelope(raw, decision_json(judged.decision, judged.claim, digest))
     if len(value) > limits.message:
         said = f"claim and decision have {len(value)} bytes, {len(judged.decision.findings)} findings"
         problem = ClaimError("$", said, f"at most {limits.message} bytes (CLAIMSCRUB_MAX_MESSAGE_BYTES)")
-        return Outcome(raw, claim.claim_id, error=problem, key=judged.key)
+        return Outcome(raw, claim.claim_id, error=problem, key=key)
     changes = judged.remember() if judged.remember is not None else ()
-    return Outcome(value, claim.claim_id, judged.decision, key=judged.key, changes=changes)
+    return Outcome(value, claim.claim_id, judged.decision, key=key, changes=changes)
 
 
 def take_status(
@@ -166,39 +168,42 @@ class Judged(NamedTuple):
 
     Attributes:
         claim: with its receipt date.
-        key: its member's, if it has one.
         remember: adds it to its member's history, and gives the records that have changed; None where nobody is to
             remember it.
     """
 
     claim: Claim
     decision: Decision
-    key: bytes | None
-    remember: Callable[[], tuple[Change, ...]] | None
+    remember: Callable[[], tuple[Change, ...]] | None = None
 
 
-def judge(claim: Claim, digest: str, received: date | None, ruleset: RuleSet, memory: Memory | None) -> Judged:
+def judge(
+    claim: Claim, ruleset: RuleSet, memory: Memory | None, key: bytes | None, *, digest: str, received: date | None
+) -> Judged:
     """Judge a claim with its member's history.
 
     Args:
         claim: the claim.
-        digest: of its bytes, `sha256:…`.
-        received: its receipt date, if it names none itself.
         ruleset: the rules that decide.
         memory: what is remembered of members; None to judge the claim for itself.
+        key: the claim's member, who is one of those.
+        digest: of its bytes, `sha256:…`.
+        received: its receipt date, if it names none itself.
 
     Raises:
         HistoryError: the history can't be read.
     """
-    key = None if memory is None else memory.key_of_claim(claim)
-    if memory is None or key is None or not memory.has(key):
-        if claim.received_date is None:
-            claim = claim.changed(received_date=received)
-        history = NO_HISTORY if memory is None else _WITHOUT_MEMBER if key is None else _ELSEWHERE
-        return Judged(claim, ruleset.evaluate(claim, history), key, None)
+    if memory is None or key is None:
+        return _without_history(claim, received, ruleset, NO_HISTORY if memory is None else _WITHOUT_MEMBER)
     looked = memory.look_up(key, claim, digest, received)
     decision = ruleset.evaluate(looked.claim, looked.history)
-    return Judged(looked.claim, decision, key, partial(memory.remember, looked, digest, decision, received))
+    return Judged(looked.claim, decision, partial(memory.remember, looked, digest, decision, received))
+
+
+def _without_history(claim: Claim, received: date | None, ruleset: RuleSet, history: History) -> Judged:
+    if claim.received_date is None:
+        claim = claim.changed(received_date=received)
+    return Judged(claim, ruleset.evaluate(claim, history))
 
 
 def input_digest(raw: bytes) -> str:

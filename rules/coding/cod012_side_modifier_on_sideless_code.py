@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rules.coding.pairs import MODIFIER_POLICIES, OPENABLE, PAIR_POLICIES, LinePair, pair_table, pairs_in
-from rules.engine.claim import Claim
+from rules.engine.claim import Claim, ServiceLine
 from rules.engine.decision import Flag, Severity
 from rules.engine.examples import a_claim, a_facility_claim, a_facility_line, a_line
 from rules.engine.grouping import LineGroup
@@ -61,7 +61,7 @@ def check(claim: Claim, group: LineGroup, policy: Mapping[str, Any]) -> list[Fla
     return flags
 
 
-def _opening_modifiers(claim: Claim, pair: LinePair, policy: Mapping[str, Any]) -> frozenset[str]:
+def _opening_modifiers(claim: Claim, pair: LinePair[ServiceLine], policy: Mapping[str, Any]) -> frozenset[str]:
     one, two, indicator = pair
     if indicator != OPENABLE or two.procedure_code in policy["modifiers.visit_codes"]:
         return frozenset()

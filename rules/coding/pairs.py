@@ -1,14 +1,14 @@
 """Which procedure-to-procedure pairs stand in a group of lines, and whether a modifier opens them.
 
-Every rule about pairs asks here, so that they agree on the table, the dates and the modifiers. The tables hold every
-pair of a surgical code of spinal stimulation and the pairs among its usual companions, and no others; of the deleted
-pairs they hold those of 63685.
+Every rule about pairs asks here, also about a line of an earlier claim, so that they agree on the table, the dates and
+the modifiers. The tables hold every pair of a surgical code of spinal stimulation and the pairs among its usual
+companions, and no others; of the deleted pairs they hold those of 63685.
 """
 
 from collections.abc import Iterable, Mapping
 from datetime import date
 from itertools import permutations
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar
 
 from rules.coding.billers import is_surgery_center
 from rules.coverage.generator import GENERATOR
@@ -16,6 +16,7 @@ from rules.coverage.replacement import REMOVAL
 from rules.engine.claim import Claim, ServiceLine
 from rules.engine.decision import Severity
 from rules.engine.grouping import LineGroup
+from rules.engine.history import PriorLine
 
 CLOSED: Final = "0"
 """Indicator: never payable together."""
@@ -28,13 +29,15 @@ _MANY: Final = 50
 
 Opening = Literal["open", "shut", "on column one only"]
 PairTable = Mapping[tuple[str, str], Mapping[str, Any]]
+AnyLine = ServiceLine | PriorLine
+LineT = TypeVar("LineT", bound=AnyLine)
 
 
-class LinePair(NamedTuple):
+class LinePair(NamedTuple, Generic[LineT]):
     """Two lines whose codes form a pair in force; the column two line is the one that denies."""
 
-    column_one: ServiceLine
-    column_two: ServiceLine
+    column_one: LineT
+    column_two: LineT
     indicator: str
 
     @property
@@ -70,17 +73,17 @@ def has_pair(codes: frozenset[str], policy: Mapping[str, Any], indicator: str) -
     )
 
 
-def pairs_in(group: LineGroup, table: PairTable | None) -> list[LinePair]:
+def pairs_in(group: LineGroup, table: PairTable | None) -> list[LinePair[ServiceLine]]:
     """The pairs in force among a group's lines, in the order of the lines; a code is no pair with itself."""
     if table is None or len(group.codes) == 1:
         return []
-    found: list[LinePair] | None = group.worked_out.get("pairs")
+    found: list[LinePair[ServiceLine]] | None = group.worked_out.get("pairs")
     if found is None:
         found = group.worked_out["pairs"] = _find_pairs(group, table)
     return found
 
 
-def _find_pairs(group: LineGroup, table: PairTable) -> list[LinePair]:
+def _find_pairs(group: LineGroup, table: PairTable) -> list[LinePair[ServiceLine]]:
     in_force = {
         pair: table[pair]["indicator"]
         for pair in permutations(group.codes, 2)
@@ -96,6 +99,17 @@ def _find_pairs(group: LineGroup, table: PairTable) -> list[LinePair]:
     ]
 
 
+def pair_between(line: ServiceLine, other: PriorLine, table: PairTable, day: date) -> LinePair[AnyLine] | None:
+    """The pair in force that a line forms with one of an earlier claim, whichever of them is column one."""
+    lines: tuple[AnyLine, AnyLine]
+    for lines in ((line, other), (other, line)):
+        one, two = lines
+        codes = (one.procedure_code, two.procedure_code)
+        if codes in table and _is_in_force(codes, table, day):
+            return LinePair(one, two, table[codes]["indicator"])
+    return None
+
+
 def _is_in_force(pair: tuple[str, str], table: PairTable, day: date) -> bool:
     row = table[pair]
     deleted_on, effective_on = row["deleted_on"], row.get("effective_on")
@@ -108,7 +122,7 @@ def _is_in_force(pair: tuple[str, str], table: PairTable, day: date) -> bool:
     return deleted_on is not None or reverse is None or reverse["deleted_on"] is None or day > reverse["deleted_on"]
 
 
-def opening(claim: Claim, pair: LinePair, policy: Mapping[str, Any]) -> Opening:
+def opening(claim: Claim, pair: LinePair[Any], policy: Mapping[str, Any]) -> Opening:
     """Whether a modifier opens an indicator 1 pair; for a hospital one on the column one line may not count."""
     one, two, _ = pair
     if two.procedure_code in policy["modifiers.visit_codes"]:
@@ -121,7 +135,7 @@ def opening(claim: Claim, pair: LinePair, policy: Mapping[str, Any]) -> Opening:
     return "open" if claim.is_professional else "on column one only"
 
 
-def by_column_two(pairs: Iterable[LinePair]) -> list[tuple[ServiceLine, str]]:
+def by_column_two(pairs: Iterable[LinePair[ServiceLine]]) -> list[tuple[ServiceLine, str]]:
     """Each column two line once, with the column one codes it stands beside: `63650 and 63685`."""
     found: dict[int, tuple[ServiceLine, dict[str, None]]] = {}
     for one, two, _ in pairs:
@@ -129,9 +143,16 @@ def by_column_two(pairs: Iterable[LinePair]) -> list[tuple[ServiceLine, str]]:
     return [(line, " and ".join(codes)) for line, codes in found.values()]
 
 
-def is_visit_pair(claim: Claim, pair: LinePair, policy: Mapping[str, Any]) -> bool:
+def is_visit_pair(claim: Claim, pair: LinePair[Any], policy: Mapping[str, Any]) -> bool:
     """Whether it is the pair of a practitioner's operation with a visit, which COD005 speaks of."""
     return claim.is_professional and pair.column_two.procedure_code in policy["modifiers.visit_codes"]
+
+
+def payability(claim: Claim, pair: LinePair[Any], policy: Mapping[str, Any]) -> Opening:
+    """Whether both lines can be paid: of a closed pair never, of a withdrawn one (indicator 9) always."""
+    if pair.indicator == OPENABLE:
+        return opening(claim, pair, policy)
+    return "shut" if pair.indicator == CLOSED else "open"
 
 
 def denied_lines(claim: Claim, group: LineGroup, policy: Mapping[str, Any]) -> list[ServiceLine]:
@@ -141,11 +162,7 @@ def denied_lines(claim: Claim, group: LineGroup, policy: Mapping[str, Any]) -> l
         for line, _ in by_column_two(
             pair
             for pair in pairs_in(group, pair_table(claim, policy))
-            if pair.indicator == CLOSED
-            or (
-                pair.indicator == OPENABLE
-                and not is_visit_pair(claim, pair, policy)
-                and opening(claim, pair, policy) != "open"
-            )
+            if (pair.indicator == CLOSED or not is_visit_pair(claim, pair, policy))
+            and payability(claim, pair, policy) != "open"
         )
     ]

@@ -13,9 +13,10 @@ from datetime import date
 from typing import Any, NamedTuple
 
 from rules.engine.claim import Claim, ServiceLine
+from rules.engine.history import PriorLine
 
 ASSISTANT_MODIFIERS = frozenset({"80", "81", "82", "AS"})
-_TWO_SURGEONS = "62"
+TWO_SURGEONS = "62"
 SPECIALTY_LENGTH = 4
 
 
@@ -33,7 +34,7 @@ class LineGroup(NamedTuple):
     worked_out: dict[Any, Any]
 
 
-def is_assistant(line: ServiceLine) -> bool:
+def is_assistant(line: ServiceLine | PriorLine) -> bool:
     """Whether an assistant at surgery bills the line."""
     return not ASSISTANT_MODIFIERS.isdisjoint(line.modifiers)
 
@@ -71,7 +72,7 @@ def _by_provider(claim: Claim, lines: Sequence[ServiceLine]) -> list[list[Servic
         npi = provider.npi if provider else ""
         specialty = provider.taxonomy[:SPECIALTY_LENGTH] if provider else ""
         assistant = is_assistant(line)
-        two_surgeons = _TWO_SURGEONS in line.modifiers
+        two_surgeons = TWO_SURGEONS in line.modifiers
         for other_assistant, other_npi, other_specialty, other_two_surgeons, members in groups:
             if assistant != other_assistant:
                 continue

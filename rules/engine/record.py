@@ -125,7 +125,7 @@ def history_of(
     mine = [
         number
         for number, known in enumerate(claims)
-        if (known.patient_control_number, known.billing_npi) == account or number in out
+        if number in out or (account[0] and (known.patient_control_number, known.billing_npi) == account)
     ]
     not_taken_in = {
         number for number in mine if claims[number].status in ("rejected", "flagged") and number not in out
@@ -145,6 +145,17 @@ def history_of(
         held_since=held_since,
         dropped_through=record.dropped_through,
     )
+
+
+def standing(record: MemberRecord) -> list[PriorClaim]:
+    """Every claim of a record with the status that it has by now, oldest first."""
+    earlier = [
+        (stored, known)
+        for stored, known in zip(record.claims, _as_of(record, record.next_ordinal), strict=True)
+        if known is not None
+    ]
+    _resolve(earlier)
+    return [known for _, known in earlier]
 
 
 def _as_of(record: MemberRecord, before: int) -> list[PriorClaim | None]:
@@ -311,7 +322,11 @@ def with_answer(record: MemberRecord, answer: Answer) -> MemberRecord | None:
     meant = [number for number, stored in enumerate(record.claims) if _is_meant(stored.claim, answer)]
     if not meant:
         return None
-    number = meant[-1]
+    # A number that was given before says which of an account's claims it is; else it is the latest.
+    has_number = [
+        number for number in meant if answer.payer_claim_control_number in _numbers(record.claims[number].claim)
+    ]
+    number = (has_number or meant)[-1]
     stored = record.claims[number]
     change = StatusChange(record.next_ordinal, answer.status, answer.status_date, answer.payer_claim_control_number)
     changes = stored.claim.changes
@@ -333,12 +348,17 @@ def _is_meant(claim: PriorClaim, answer: Answer) -> bool:
         return False
     if answer.billing_npi and answer.billing_npi != claim.billing_npi:
         return False
-    numbers = {each.payer_claim_control_number for each in claim.changes} - {""}
+    numbers = _numbers(claim)
     is_number = answer.payer_claim_control_number in numbers
     # An account has several claims when one was corrected: each has a number of its own.
     if answer.payer_claim_control_number and numbers and not is_number and not answer.claim_id:
         return False
     return is_number or any(said for said, _ in named)
+
+
+def _numbers(claim: PriorClaim) -> set[str]:
+    """The payer's numbers of a claim that answers gave."""
+    return {each.payer_claim_control_number for each in claim.changes} - {""}
 
 
 def _prior_lines(claim: Claim, codes: Container[str] | None) -> Iterable[PriorLine]:

@@ -5,25 +5,34 @@ from collections.abc import Iterable, Mapping
 from datetime import MAXYEAR, date, timedelta
 from typing import Any
 
+from rules.engine.claim import Claim
+
 _DAY = timedelta(days=1)
 _MONDAY, _FRIDAY = 0, 4
 _SHORTEST_MONTH = 28
 
 
-def last_filing_day(anchor: date, limit: Mapping[str, Any]) -> date:
+def service_day(claim: Claim) -> date | None:
+    """The day from which a limit counts that counts from the service: of the earliest line, or the period's last."""
+    if not claim.is_professional:
+        return claim.statement_through_date
+    return min((each.service_date for each in claim.lines if each.service_date), default=None)
+
+
+def last_filing_day(anchor: date, number: int, unit: str) -> date:
     """The last day of a filing limit, before it is moved to a workday.
 
     Args:
         anchor: the day the limit counts from; itself day 0.
-        limit: a row of `timely_filing.limits`, of which `limit` and `unit` count: days, calendar months, year ends.
+        number: how many of the unit.
+        unit: days, calendar months, year ends.
 
     Returns:
         The day; no later than the calendar can hold. Months go to the same day of the month, or to its last one.
     """
-    number = limit["limit"]
-    if limit["unit"] == "days":
+    if unit == "days":
         return date.fromordinal(min(anchor.toordinal() + number, date.max.toordinal()))
-    if limit["unit"] == "calendar months":
+    if unit == "calendar months":
         years, month = divmod(anchor.month - 1 + number, 12)
         year, month, day = min(anchor.year + years, MAXYEAR), month + 1, anchor.day
         return date(year, month, day if day <= _SHORTEST_MONTH else min(day, monthrange(year, month)[1]))

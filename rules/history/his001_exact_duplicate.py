@@ -12,11 +12,9 @@ from typing import Any
 from rules.engine.claim import Claim
 from rules.engine.decision import Flag, Severity
 from rules.engine.examples import a_claim, a_facility_claim, a_line, earlier, with_history
-from rules.engine.history import FOR_DUPLICATES, History
+from rules.engine.history import History
 from rules.engine.rule import rule
-from rules.history.matching import is_exact_duplicate
-
-_REPEATED = frozenset({"76", "77", "91"})
+from rules.history.matching import exact_duplicate_of
 
 
 @rule(
@@ -47,17 +45,14 @@ def check(claim: Claim, history: History, policy: Mapping[str, Any]) -> list[Fla
         return None
     flags = []
     for line in claim.lines:
-        if not _REPEATED.isdisjoint(line.modifiers):
-            continue
-        for prior in history.services(FOR_DUPLICATES, any_patient=True):
-            if is_exact_duplicate(claim, line, prior):
-                other = prior.claim
-                flags.append(
-                    Flag(
-                        f"{line.procedure_code} on {line.service_date} stands on claim {other.claim_id} already, "
-                        f"received {other.received_date}, {other.status}",
-                        line=line,
-                    )
+        prior = exact_duplicate_of(claim, line, history)
+        if prior is not None:
+            other = prior.claim
+            flags.append(
+                Flag(
+                    f"{line.procedure_code} on {line.service_date} stands on claim {other.claim_id} already, "
+                    f"received {other.received_date}, {other.status}",
+                    line=line,
                 )
-                break
+            )
     return flags or None

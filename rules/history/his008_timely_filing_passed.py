@@ -23,7 +23,7 @@ from rules.engine.decision import Flag, NotEvaluated, Severity
 from rules.engine.examples import a_claim, a_facility_claim
 from rules.engine.policy import Confidence
 from rules.engine.rule import rule
-from rules.history.filing_days import last_filing_day, workday_from
+from rules.history.filing_days import last_filing_day, service_day, workday_from
 
 _NOTICE_DAYS = 15
 _LATER_PAYERS = ("S", "T")
@@ -139,7 +139,7 @@ def _judge(
         anchor = _anchor(claim, line, row["anchor"])
         if anchor is None:
             return NotEvaluated(f"the {row['anchor']} is not known", line)
-        end = last_filing_day(anchor, row)
+        end = last_filing_day(anchor, row["limit"], row["unit"])
         if "holidays" in row and (end - received).days <= _NOTICE_DAYS:
             end = workday_from(end, row["holidays"])
         ends.append((end, anchor, row))
@@ -177,9 +177,7 @@ def _anchor(claim: Claim, line: ServiceLine | None, anchor: str) -> date | None:
     if anchor == "primary remittance date":
         primary = [other for other in claim.other_payers if other.responsibility in ("", "P")]
         return max((other.paid_date for other in primary if other.paid_date), default=None)
-    if not claim.is_professional:
-        return claim.statement_through_date
-    return min((each.service_date for each in claim.lines if each.service_date), default=None)
+    return service_day(claim)
 
 
 def _length(row: _Row) -> str:

@@ -10,7 +10,10 @@ from rules.engine.grouping import LineGroup
 _NONE = Decimal(0)
 _LEAST = Decimal(1)
 """No limit above 0 is lower."""
+_ABSOLUTE = "2"
 Table = Mapping[str, Mapping[str, Any]]
+UnitsKey = tuple[str, str]
+"""What units are summed by within a group: procedure code, and NPI of who rendered or, for a hospital, billed it."""
 
 
 class Excess(NamedTuple):
@@ -29,11 +32,37 @@ class Excess(NamedTuple):
     row: Mapping[str, Any]
     setting: str
 
+    @property
+    def limit(self) -> int:
+        limit: int = self.row[self.setting]
+        return limit
 
-def over_daily_limit(claim: Claim, group: LineGroup, limits: Table) -> list[Excess] | None:
-    """The codes over their limit, in the order of the lines; None where there is none."""
+    @property
+    def limit_in_words(self) -> str:
+        absolute = self.row[f"{self.setting}_adjudication"] == _ABSOLUTE
+        return f"the limit is {self.limit} a day{' and cannot be appealed' if absolute else ''}"
+
+
+def units_key(claim: Claim, line: ServiceLine) -> UnitsKey:
+    """What the units of a line are summed by."""
+    provider = claim.rendering_provider_on(line) if claim.is_professional else claim.billing_provider
+    return (line.procedure_code, provider.npi if provider is not None else "")
+
+
+def over_daily_limit(
+    claim: Claim, group: LineGroup, limits: Table, billed: Mapping[UnitsKey, Decimal] | None = None
+) -> list[Excess] | None:
+    """The codes over their limit, in the order of the lines; None where there is none.
+
+    Args:
+        claim: the claim.
+        group: lines of it.
+        limits: code → row of the limit.
+        billed: units of the same day on other claims, if they are to be added.
+    """
     lines = group.lines
-    each_once = len(group.codes) == len(lines)  # then a line's units are its code's, and the provider is no matter
+    # Then a line's units are its code's, and the provider is no matter.
+    each_once = billed is None and len(group.codes) == len(lines)
     if each_once:
         for line in lines:
             units = line.units
@@ -45,15 +74,14 @@ def over_daily_limit(claim: Claim, group: LineGroup, limits: Table) -> list[Exce
     if not (is_professional or claim.is_outpatient_hospital):
         return None
     setting = "practitioner" if is_professional else "outpatient"
-    totals: dict[tuple[str, str], Decimal] = {}
-    over: dict[tuple[str, str], ServiceLine] = {}
+    totals: dict[UnitsKey, Decimal] = dict(billed or {})
+    over: dict[UnitsKey, ServiceLine] = {}
     for line in lines:
         row = limits.get(line.procedure_code)
         # A limit of 0 means never payable in this setting, which is another rule's matter.
         if row is None or not row[setting] or line.units is None or (each_once and line.units <= row[setting]):
             continue
-        provider = claim.rendering_provider_on(line) if is_professional else claim.billing_provider
-        key = (line.procedure_code, provider.npi if provider is not None else "")
+        key = units_key(claim, line)
         totals[key] = total = totals.get(key, _NONE) + line.units
         if total > row[setting]:
             over.setdefault(key, line)

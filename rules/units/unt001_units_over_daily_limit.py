@@ -17,8 +17,6 @@ from rules.engine.grouping import LineGroup
 from rules.engine.rule import rule
 from rules.units.daily_limits import over_daily_limit
 
-_ABSOLUTE = "2"
-
 
 @rule(
     title="Units exceed the daily limit",
@@ -41,9 +39,8 @@ def check(claim: Claim, group: LineGroup, policy: Mapping[str, Any]) -> list[Fla
         return None
     return [
         Flag(
-            f"{units:f} units of {code} on {group.service_date}; the limit is {row[setting]} a day"
-            + (" and cannot be appealed" if row[f"{setting}_adjudication"] == _ABSOLUTE else ""),
-            line=line,
+            f"{excess.units:f} units of {excess.code} on {group.service_date}; {excess.limit_in_words}",
+            line=excess.line,
         )
-        for code, units, line, row, setting in excesses
+        for excess in excesses
     ]

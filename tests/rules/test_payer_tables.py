@@ -19,7 +19,7 @@ TABLES: dict[str, tuple[set[str], set[str] | None]] = {
     REQUIREMENTS: ({"line", "codes", "settings", "required", "through", "confidence", "source"}, {"not_products"}),
     CORRECTIONS: (
         {"participation", "accepts_frequency_7_8", "window", "binding", "confidence", "source"},
-        {"claim_type", "unit", "anchor", "frequency_required", "afterwards"},
+        {"claim_type", "unit", "anchor", "holidays", "frequency_required", "afterwards"},
     ),
     "multiple_procedure.percentages": ({"first", "second", "further", "confidence"}, None),
     "coverage.criteria": ({"confidence", "source"}, None),

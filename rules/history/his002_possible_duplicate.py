@@ -1,0 +1,68 @@
+"""A service that an earlier claim of the member may have billed already, with other modifiers, units or charge.
+
+Biller, date and code agree; on professional claims who did it, on institutional ones the type of bill. Payers that look
+at fewer fields than all take the second one for a duplicate.
+
+Known limit: two services of one code and day that are truly two look the same; an assistant's line beside the
+operator's, and the lines of two surgeons who both bill 62, are left out.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rules.engine.claim import Claim, ServiceLine
+from rules.engine.decision import Flag, Severity
+from rules.engine.examples import a_claim, a_line, earlier, with_history
+from rules.engine.grouping import TWO_SURGEONS, is_assistant
+from rules.engine.history import FOR_DUPLICATES, History, PriorLine
+from rules.engine.rule import rule
+from rules.history.matching import is_marked_as_repeated, is_same_service
+
+
+@rule(
+    title="Possible duplicate of an earlier claim",
+    severity=Severity.WARNING,
+    reason="DUPLICATE",
+    remedy="Compare with the earlier claim; send only if it is another service.",
+    citations=("product-logic",),
+    field="lines[].procedure_code",
+    scope="history",
+    lookback=0,
+    yields_to=("HIS001",),
+    clean=(
+        a_claim(),
+        with_history(a_claim(), earlier()),
+        with_history(a_claim(lines=[a_line(modifiers=["80"])]), earlier()),
+        with_history(a_claim(lines=[a_line(modifiers=["76"])]), earlier()),
+    ),
+    flagged=(
+        with_history(a_claim(lines=[a_line(charge_amount="9000.00")]), earlier()),
+        with_history(a_claim(lines=[a_line(modifiers=["58"])]), earlier(status="denied")),
+    ),
+)
+def check(claim: Claim, history: History, policy: Mapping[str, Any]) -> list[Flag] | None:  # noqa: ARG001
+    if not history.claims or claim.frequency != "1":
+        return None
+    flags = []
+    for line in claim.lines:
+        if is_marked_as_repeated(line):
+            continue
+        for prior in history.services(FOR_DUPLICATES, any_patient=True):
+            if is_same_service(claim, line, prior) and not _are_in_other_roles(line, prior.line):
+                other = prior.claim
+                flags.append(
+                    Flag(
+                        f"{line.procedure_code} on {line.service_date} stands on claim {other.claim_id} too, with "
+                        f"other modifiers, units or charge; received {other.received_date}, {other.status}",
+                        line=line,
+                        remedy=f"Compare with claim {other.claim_id}; send only if it is another service.",
+                    )
+                )
+                break
+    return flags or None
+
+
+def _are_in_other_roles(line: ServiceLine, prior: PriorLine) -> bool:
+    return is_assistant(line) != is_assistant(prior) or (
+        TWO_SURGEONS in line.modifiers and TWO_SURGEONS in prior.modifiers
+    )
