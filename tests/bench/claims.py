@@ -87,9 +87,14 @@ class Drawn(NamedTuple):
     def event(self, number: int, member: int, members: Members) -> tuple[bytes, bytes]:
         """Key and value of a claim event with this number, of a member with this number."""
         template, own = _member_numbers(self.payer, member)
-        key = members.key_of(self.payer, own)
+        raw = self.raw.replace(_ID.encode(), b"BENCH-%07d" % number).replace(template.encode(), own.encode())
+        return self.key(member, members), raw
+
+    def key(self, member: int, members: Members) -> bytes:
+        """The key of the member with a number."""
+        key = members.key_of(self.payer, _member_numbers(self.payer, member)[1])
         assert key is not None
-        return key, self.raw.replace(_ID.encode(), b"BENCH-%07d" % number).replace(template.encode(), own.encode())
+        return key
 
 
 class Pool(NamedTuple):

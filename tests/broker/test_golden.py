@@ -28,7 +28,7 @@ def test_golden_claims_get_their_decisions_from_a_worker(pipeline: Pipeline, rul
     }
     contents = [_of_its_own_member(number, content_of(golden)) for number, golden in enumerate(events)]
     # The latest first: history is held since the receipt of the first, and none is held when the others come.
-    contents.sort(key=lambda content: content.get("received_date") or "", reverse=True)
+    contents.sort(key=lambda content: str(content.get("received_date") or ""), reverse=True)
     pipeline.send([(None, as_json(content).encode()) for content in contents])
     with pipeline.worker():
         pipeline.wait_for_all()
