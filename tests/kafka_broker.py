@@ -55,10 +55,11 @@ class Cluster:
     def __init__(self, bootstrap_servers: str) -> None:
         self.bootstrap_servers = bootstrap_servers
 
-    def create_topics(self, partitions: Mapping[str, int]) -> None:
+    def create_topics(self, partitions: Mapping[str, int], **config: str) -> None:
         """Make each topic with its number of partitions and wait until all of them have a leader."""
         admin = self._admin()
-        for created in admin.create_topics([NewTopic(name, count) for name, count in partitions.items()]).values():
+        wanted = [NewTopic(name, count, config=config) for name, count in partitions.items()]
+        for created in admin.create_topics(wanted).values():
             created.result()
         deadline = time.monotonic() + 30
         while True:

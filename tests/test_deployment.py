@@ -47,6 +47,17 @@ def test_a_container_is_given_the_time_to_stop() -> None:
     assert int(grace.removesuffix("s")) > Settings.model_fields["stop_timeout_seconds"].default + GRACE_SECONDS
 
 
+def test_the_worker_keeps_its_history_and_knows_its_members() -> None:
+    """The copy of the history outlives the container, where the image has its data directory; the keys are secret."""
+    worker = COMPOSE["services"]["worker"]
+    folder = re.search(r"CLAIMSCRUB_DATA_DIRECTORY=(\S+)", (ROOT / "Dockerfile").read_text())
+
+    assert folder is not None
+    volumes = dict(reversed(each.split(":")) for each in worker["volumes"])
+    assert volumes[folder[1]] in COMPOSE["volumes"]
+    assert worker["environment"][f"{PREFIX}MEMBER_KEY_SECRET"].startswith("${")
+
+
 def test_every_setting_in_the_compose_file_exists() -> None:
     """A variable that no setting reads would do nothing without saying so."""
     known = {PREFIX + name.upper() for name in Settings.model_fields}

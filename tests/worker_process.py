@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import random
@@ -21,7 +22,7 @@ from confluent_kafka import Consumer, Message, Producer, TopicPartition
 from rules import Claim, ClaimError, RuleSet
 from rules.engine.examples import a_line, as_json, claim_content
 from tests.kafka_broker import Cluster
-from worker.members import Members
+from worker.members import Members, partition_of
 
 ROOT = Path(__file__).parents[1]
 OUTPUTS = ("cleared", "flagged", "deadletter")
@@ -31,12 +32,23 @@ MEMBERS = Members(SECRET, RuleSet.load().recognised)
 _KILLS = 10
 
 
-def claim_event(number: int, *, flagged: bool = False) -> bytes:
-    """A small claim event with the id `C<number>`, of a member of its own."""
+def claim_event(number: int, *, flagged: bool = False, member: int | None = None) -> bytes:
+    """A small claim event with the id `C<number>`, of a member of its own if none is named."""
     lines = [a_line(units="2" if flagged else "1")]
     content = claim_content(claim_id=f"C{number}", patient_control_number=f"PCN-{number}", lines=lines)
-    content["subscriber"]["member_number"] = member_number(number)
-    return as_json(content).encode()
+    return as_json(of_member(number if member is None else member, content)).encode()
+
+
+def of_member(number: int, content: dict[str, Any]) -> dict[str, Any]:
+    """The content of a claim event, of a member with this number."""
+    return {**content, "subscriber": {**content["subscriber"], "member_number": member_number(number)}}
+
+
+def claim_events_of(partition: int, partitions: int, count: int) -> list[bytes]:
+    """Claim events like those of `claim_event`, of members that one partition has, each with a claim of its own."""
+    events = (claim_event(number) for number in itertools.count())
+    there = (event for event in events if partition_of(member_key(event) or b"", partitions) == partition)
+    return list(itertools.islice(there, count))
 
 
 def member_number(number: int) -> str:

@@ -78,6 +78,8 @@ class Scrubber:
             outcome = handle(
                 record.value, self._ruleset, arrival.timestamp, memory, self._limits, was_repartitioned=came_on
             )
+        if outcome.error is None and not came_on:  # what is sent on counts where it came first
+            self._deadletters.readable()
         key = outcome.key or record.key
         if outcome.goes_on:
             assert outcome.key is not None
@@ -115,7 +117,6 @@ class Scrubber:
     def _headers(self, outcome: Outcome, record: Any, arrival: Arrival) -> Headers:
         headers = cloud_event_headers(outcome.disposition, outcome.claim_id, arrival.event_id, record.headers)
         if outcome.error is None:
-            self._deadletters.readable()
             return headers
         topic, partition, offset, _ = arrival
         log.warning(

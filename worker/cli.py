@@ -158,6 +158,7 @@ def check(files: tuple[str, ...], as_of: datetime | None, with_claim: bool) -> N
         settings = load_settings()
         ruleset = load_rulebook(settings)
         memory = Memory(members_of(settings, ruleset), ruleset, {}, settings.history_lines)
+        memory.begin()
         now = today()  # as of a record that would be submitted now
         for item in _claims(files):
             if item.claim is None:

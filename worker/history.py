@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Container, Iterable, Mapping
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
@@ -353,6 +354,9 @@ class Shelf:
         Args:
             changes: key and value; None deletes.
             position: the offset that is reached with it; None if it is not known.
+
+        Raises:
+            HistoryError: the disk takes nothing.
         """
         batch = WriteBatch(raw_mode=True)
         for key, value in changes:
@@ -362,12 +366,19 @@ class Shelf:
                 batch.put(key, value)
         if position is not None:
             batch.put(_POSITION_KEY, position.to_bytes(8, "big"))
-        self._rows.write(batch, self._without_log)
+        try:
+            self._rows.write(batch, self._without_log)
+        except Exception as error:  # noqa: BLE001
+            raise HistoryError(f"{self.path} can't be written to, nothing is lost: {error}") from None
 
     def close(self) -> None:
-        """Put everything to disk and let go of the folder."""
-        self._rows.flush()
-        self._rows.close()
+        """Put everything to disk and let go of the folder; what the disk does not take is read again from the topic."""
+        try:
+            self._rows.flush()
+        except Exception as error:  # noqa: BLE001
+            log.warning("history not kept on disk", reason=f"{self.path}: {error}")
+        with suppress(Exception):  # the same again
+            self._rows.close()
 
 
 class Shelves:

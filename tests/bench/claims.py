@@ -1,17 +1,27 @@
 """The claim events of the benchmark: about 2 KB each, varied, the same for the same seed and rule set.
 
 Claims are drawn at random from the builders of the examples and judged once, so that the share of flagged ones stays
-what it is however many rules there are.
+what it is however many rules there are. Each claim sent is of a member of its own, and comes under the member's key.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 from rules import Claim, Disposition, RuleSet
-from rules.engine.examples import a_facility_line, a_line, as_json, claim_content, facility_claim_content
+from rules.engine.claim import Payer
+from rules.engine.examples import (
+    MEMBER_NUMBERS,
+    a_facility_line,
+    a_line,
+    as_json,
+    claim_content,
+    facility_claim_content,
+)
+from tests.worker_process import SECRET, member_number
+from worker.members import Members
 
 SEED = 63685
 BYTES = (1_600, 2_400)
@@ -20,7 +30,6 @@ UNREADABLE_EVERY = 1_000
 
 _POOL = {Disposition.CLEARED: 800, Disposition.FLAGGED: 200}
 _MOST_DRAWS = 20_000
-_MEMBERS = 5_000
 _ID = "BENCH-0000000"
 _NOTE = "Trial stimulation gave more than half relief; leads and pulse generator placed in one session. "
 _PAYERS = ("MEDICARE_FFS", "MEDICARE_FFS", "AETNA", "UHC_COM", "CIGNA", "ANTHEM", "HUMANA_MA")
@@ -69,36 +78,73 @@ CLEAN_CLAIMS: dict[str, bytes] = {
 }
 
 
-def claim_pool(ruleset: RuleSet) -> dict[Disposition, list[bytes]]:
-    """Claims that clear and claims that are flagged, all with one id.
+class Drawn(NamedTuple):
+    """A claim that was drawn; it lacks an id and a member of its own."""
+
+    raw: bytes
+    payer: Payer
+
+    def event(self, number: int, member: int, members: Members) -> tuple[bytes, bytes]:
+        """Key and value of a claim event with this number, of a member with this number."""
+        template, own = _member_numbers(self.payer, member)
+        raw = self.raw.replace(_ID.encode(), b"BENCH-%07d" % number).replace(template.encode(), own.encode())
+        return self.key(member, members), raw
+
+    def key(self, member: int, members: Members) -> bytes:
+        """The key of the member with a number."""
+        key = members.key_of(self.payer, _member_numbers(self.payer, member)[1])
+        assert key is not None
+        return key
+
+
+class Pool(NamedTuple):
+    """Claims that clear and claims that are flagged, and whose the members are."""
+
+    drawn: dict[Disposition, list[Drawn]]
+    members: Members
+
+    def some(self, random: Random) -> Drawn:
+        """One of them, flagged as often as it should be."""
+        kind = Disposition.FLAGGED if random.random() < FLAGGED_SHARE else Disposition.CLEARED
+        return random.choice(self.drawn[kind])
+
+
+def claim_pool(ruleset: RuleSet, payers: Sequence[str] = _PAYERS) -> Pool:
+    """Draw claims to payers.
 
     Raises:
         RuntimeError: the draw gives too few of one kind; the builders above no longer fit the rules.
     """
     random = Random(SEED)
-    pool: dict[Disposition, list[bytes]] = {kind: [] for kind in _POOL}
+    pool: dict[Disposition, list[Drawn]] = {kind: [] for kind in _POOL}
     for _ in range(_MOST_DRAWS):
-        raw = _draw(random)
-        kind = ruleset.evaluate(Claim.from_json(raw)).disposition
+        raw = _draw(random, payers)
+        claim = Claim.from_json(raw)
+        kind = ruleset.evaluate(claim).disposition
         if len(pool[kind]) < _POOL[kind]:
-            pool[kind].append(raw)
+            pool[kind].append(Drawn(raw, claim.payer))
         elif all(len(pool[each]) == _POOL[each] for each in pool):
-            return pool
-    raise RuntimeError(f"of {_MOST_DRAWS} claims drawn, { ({kind.value: len(raws) for kind, raws in pool.items()}) }")
+            return Pool(pool, Members(SECRET, ruleset.recognised))
+    raise RuntimeError(f"of {_MOST_DRAWS} claims drawn, { ({kind.value: len(each) for kind, each in pool.items()}) }")
 
 
-def claim_events(pool: dict[Disposition, list[bytes]], count: int) -> Iterator[tuple[bytes, bytes]]:
+def claim_events(pool: Pool, count: int) -> Iterator[tuple[bytes, bytes]]:
     """Key and value of each claim event; one in a thousand is cut off and so unreadable."""
     random = Random(SEED)
-    template = _ID.encode()
     for number in range(count):
-        kind = Disposition.FLAGGED if random.random() < FLAGGED_SHARE else Disposition.CLEARED
-        raw = random.choice(pool[kind]).replace(template, b"BENCH-%07d" % number)
-        yield b"member-%d" % random.randrange(_MEMBERS), raw[:-1] if number % UNREADABLE_EVERY == 0 else raw
+        key, raw = pool.some(random).event(number, number, pool.members)
+        yield key, raw[:-1] if number % UNREADABLE_EVERY == 0 else raw
 
 
-def _draw(random: Random) -> bytes:
-    payer = random.choice(_PAYERS)
+def _member_numbers(payer: Payer, member: int) -> tuple[str, str]:
+    """The member number of the builders' claims, and that of a member."""
+    if payer.key in MEMBER_NUMBERS:
+        return MEMBER_NUMBERS[payer.key], member_number(member)
+    return "W123456789", f"W{member:09}"
+
+
+def _draw(random: Random, payers: Sequence[str]) -> bytes:
+    payer = random.choice(payers)
     changes: dict[str, Any] = {"claim_id": _ID, "patient_control_number": f"PCN-{random.randrange(10**8)}"}
     if payer != "MEDICARE_FFS":
         changes["prior_authorization_number"] = f"PA{random.randrange(10**8)}"

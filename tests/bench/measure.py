@@ -58,20 +58,21 @@ class Progress(NamedTuple):
     cpu: float
 
 
-def measure(stage: Stage, candidate: Candidate, log: Path) -> Figures:
+def measure(stage: Stage, candidate: Candidate, log: Path, folder: Path | None = None) -> Figures:
     """Run a candidate until every claim has an output and is committed, and stop it.
 
     Args:
         stage: the claims, and empty topics for the outputs.
         candidate: what to run.
         log: start of the path of what it prints.
+        folder: for what it keeps on disk; else that goes when it is stopped.
 
     Raises:
         RuntimeError: it ended by itself, got stuck, ended badly, or a claim has not exactly one output.
     """
     inputs = stage.cluster.end_offsets(stage.submitted)
     total = sum(inputs.values())
-    with Running(candidate, stage.environment, log) as running:
+    with Running(candidate, stage.environment, log, folder) as running:
         samples = _samples(stage, running, total)
         memory = running.peak_memory_mb()
         running.stop()

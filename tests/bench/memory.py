@@ -6,11 +6,11 @@ import argparse
 import json
 import time
 import uuid
+from collections.abc import Iterable
 from pathlib import Path
 
 from rich.table import Table
 
-from rules import RuleSet
 from tests.bench.candidates import worker
 from tests.bench.claims import claim_events, claim_pool
 from tests.bench.report import OUTPUT, console, opened
@@ -42,18 +42,15 @@ def main() -> None:
     run = f"bench-{uuid.uuid4().hex[:8]}.memory"
     submitted = f"{run}.submitted"
     candidate = worker(options.delivery)
-    table = Table(title=f"{candidate.name}: resident memory", title_justify="left")
-    for heading in ("claims", "MB", "seconds"):
-        table.add_column(heading, justify="right")
     with (
         bench_cluster(_KEEP_LITTLE) as cluster,
         topics(cluster, submitted),
         stage(cluster, run, submitted) as on,
         Running(candidate, on.environment, options.output / "memory") as running,
     ):
-        memory = _sample(on, running, ruleset, options.claims, table)
+        events = claim_events(claim_pool(ruleset), options.claims)
+        memory = sample_memory(on, running, events, options.claims)
         running.stop()
-    console.print(table)
     early, late = options.claims // 5, options.claims
     console.print(
         f"memory: {memory[early]:.0f} MB after {early:,} claims, {memory[late]:.0f} MB after {late:,}", soft_wrap=True
@@ -62,13 +59,16 @@ def main() -> None:
     (options.output / "memory.json").write_text(json.dumps(written, indent=2) + "\n")
 
 
-def _sample(on: Stage, running: Running, ruleset: RuleSet, claims: int, table: Table) -> dict[int, float]:
-    """Claims committed → MB, at each tenth of the claims."""
+def sample_memory(on: Stage, running: Running, events: Iterable[tuple[bytes, bytes]], claims: int) -> dict[int, float]:
+    """Send so many claims while a worker decides them: claims committed → MB, at each tenth of them; printed too."""
+    table = Table(title="Resident memory", title_justify="left")
+    for heading in ("claims", "MB", "seconds"):
+        table.add_column(heading, justify="right")
     submitter = Submitter(on.cluster, on.submitted)
     began = time.monotonic()
     memory: dict[int, float] = {}
     marks = [claims * number // _SAMPLES for number in range(1, _SAMPLES + 1)]
-    for sent, event in enumerate(claim_events(claim_pool(ruleset), claims), 1):
+    for sent, event in enumerate(events, 1):
         submitter.send(*event)
         if sent % _CHUNK and sent != claims:
             continue
@@ -80,6 +80,7 @@ def _sample(on: Stage, running: Running, ruleset: RuleSet, claims: int, table: T
             table.add_row(f"{mark:,}", f"{memory[mark]:.0f}", f"{time.monotonic() - began:.0f}")
             console.print(f"{committed:,} claims committed, {memory[mark]:.0f} MB")
         _committed(on, running, at_least)
+    console.print(table)
     return memory
 
 

@@ -18,16 +18,26 @@ _STOP_SECONDS = 30.0
 
 
 class Running:
-    """A candidate's processes, each with a folder and a log of its own; a context manager that leaves none behind."""
+    """A candidate's processes, each with a folder and a log of its own; a context manager that leaves none behind.
 
-    def __init__(self, candidate: Candidate, environment: Mapping[str, str], log: Path) -> None:
+    Args:
+        candidate: what to run.
+        environment: its settings.
+        log: start of the path of what it prints.
+        folder: for what it keeps on disk; else that goes with the context.
+    """
+
+    def __init__(
+        self, candidate: Candidate, environment: Mapping[str, str], log: Path, folder: Path | None = None
+    ) -> None:
         self._name = candidate.name
         self._folder = tempfile.TemporaryDirectory(prefix="claimscrub-bench-")
         self._logs = [log.with_name(f"{log.name}-{number}.log") for number in range(1, candidate.processes + 1)]
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("CLAIMSCRUB_")}
         self._processes: list[subprocess.Popen[bytes]] = []
-        for path in self._logs:
-            own = {"CLAIMSCRUB_DATA_DIRECTORY": f"{self._folder.name}/{path.stem}", "PYTHONPATH": str(ROOT)}
+        for number, path in enumerate(self._logs, 1):
+            data = (folder or Path(self._folder.name)) / f"data-{number}"
+            own = {"CLAIMSCRUB_DATA_DIRECTORY": str(data), "PYTHONPATH": str(ROOT)}
             with path.open("wb") as file:
                 process = subprocess.Popen(
                     candidate.command,

@@ -5,18 +5,20 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from tests.kafka_broker import Cluster, KafkaBroker
+from tests.worker_process import SECRET
 
 PARTITIONS = 8
 SERVERS = "CLAIMSCRUB_TEST_BOOTSTRAP_SERVERS"
 _COORDINATOR_SECONDS = 30.0
 _OUTPUTS = ("cleared", "flagged", "deadletter")
+_OWN = ("repartition", "status", "history")
 
 
 @contextmanager
@@ -31,9 +33,9 @@ def bench_cluster(settings: Mapping[str, str] | None = None) -> Iterator[Cluster
 
 
 @contextmanager
-def topics(cluster: Cluster, *names: str) -> Iterator[None]:
+def topics(cluster: Cluster, *names: str, **config: str) -> Iterator[None]:
     """Topics that are deleted in the end."""
-    cluster.create_topics(dict.fromkeys(names, PARTITIONS))
+    cluster.create_topics(dict.fromkeys(names, PARTITIONS), **config)
     try:
         yield
     finally:
@@ -48,18 +50,25 @@ class Stage:
     Attributes:
         submitted: the topic of the claims.
         outputs: the three topics of what becomes of them.
+        history: the topic of what is remembered of members.
+        others: topics that only the worker reads.
         environment: the settings that say all this.
     """
 
-    def __init__(self, cluster: Cluster, run: str, submitted: str) -> None:
+    def __init__(self, cluster: Cluster, run: str, submitted: str, history: str | None = None) -> None:
         self.cluster = cluster
         self.submitted = submitted
-        by_kind = {kind: f"{run}.{kind}" for kind in _OUTPUTS}
-        self.outputs = tuple(by_kind.values())
+        by_kind = {kind: f"{run}.{kind}" for kind in (*_OUTPUTS, *_OWN)}
+        if history is not None:
+            by_kind["history"] = history
+        self.outputs = tuple(by_kind[kind] for kind in _OUTPUTS)
+        self.history = by_kind["history"]
+        self.others = (by_kind["repartition"], by_kind["status"])
         self.environment = {
             "CLAIMSCRUB_BOOTSTRAP_SERVERS": cluster.bootstrap_servers,
             "CLAIMSCRUB_GROUP_ID": run,
             "CLAIMSCRUB_LOG_FORMAT": "json",
+            "CLAIMSCRUB_MEMBER_KEY_SECRET": SECRET,
             "CLAIMSCRUB_SUBMITTED_TOPIC": submitted,
             "CLAIMSCRUB_X12_TOPIC": "",
             **{f"CLAIMSCRUB_{kind.upper()}_TOPIC": topic for kind, topic in by_kind.items()},
@@ -101,14 +110,29 @@ class Stage:
 
 
 @contextmanager
-def stage(cluster: Cluster, run: str, submitted: str) -> Iterator[Stage]:
-    """A run on claims that stand in a topic; `run` is the group's name and the start of the names of its topics."""
-    made = Stage(cluster, run, submitted)
-    with topics(cluster, *made.outputs):
-        try:
-            yield made
-        finally:
-            made.close()
+def stage(cluster: Cluster, run: str, submitted: str, history: str | None = None) -> Iterator[Stage]:
+    """A run on claims that stand in a topic.
+
+    Args:
+        cluster: where.
+        run: name of the group, and how the names of its topics begin.
+        submitted: topic of the claims.
+        history: topic that holds a history already; else it has one of its own, and holds nothing.
+    """
+    made = Stage(cluster, run, submitted, history)
+    with ExitStack() as stack:
+        stack.enter_context(topics(cluster, *made.outputs, *made.others))
+        if history is None:
+            stack.enter_context(history_topic(cluster, made.history))
+        stack.callback(made.close)
+        yield made
+
+
+@contextmanager
+def history_topic(cluster: Cluster, name: str) -> Iterator[None]:
+    """A topic for history, as `claimscrub topics create` makes it."""
+    with topics(cluster, name, **{"cleanup.policy": "compact"}):
+        yield
 
 
 class Submitter:

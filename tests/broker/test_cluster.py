@@ -54,8 +54,9 @@ def test_every_event_is_decided_once_while_leaders_move(
         deadline = time.monotonic() + 60
         while True:
             claims = range(pipeline.sent, pipeline.sent + 500)
-            events = [(b"member-%d" % (number % 50), claim_event(number)) for number in claims]
-            pipeline.send(list(events), **{"enable.idempotence": True, "log_level": 0})
+            pipeline.send(
+                [(None, claim_event(number)) for number in claims], **{"enable.idempotence": True, "log_level": 0}
+            )
             if _placement(admin, pipeline.topics["submitted"]) == (leaders, in_sync * pipeline.partitions):
                 return
             assert time.monotonic() < deadline, f"brokers {leaders} do not lead with {in_sync} replicas in sync"

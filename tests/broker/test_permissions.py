@@ -24,6 +24,8 @@ def _rights(pipeline: Pipeline) -> set[tuple[str, str, str]]:
     return {
         ("read", "topic", topics["submitted"]),
         ("write", "topic", topics["submitted"]),
+        *((operation, "topic", topics[name]) for operation in ("read", "write") for name in ("repartition", "history")),
+        ("read", "topic", topics["status"]),
         *(("write", "topic", topics[name]) for name in ("cleared", "flagged", "deadletter")),
         ("read", "topic", pipeline.x12_topic),
         ("read", "group", group),
@@ -63,6 +65,11 @@ WHATS = [
     "write topic cleared",
     "write topic flagged",
     "write topic deadletter",
+    "read topic repartition",
+    "write topic repartition",
+    "read topic status",
+    "read topic history",
+    "write topic history",
     "read topic x12",
     "read group group",
 ]
@@ -99,7 +106,9 @@ def test_with_all_permissions_claims_are_decided(broker: SecureKafkaBroker, pipe
         assert worker.terminate() == 0
 
 
-@pytest.mark.parametrize("what", ["read topic submitted", "write topic flagged", "read group group"])
+@pytest.mark.parametrize(
+    "what", ["read topic submitted", "write topic flagged", "write topic history", "read group group"]
+)
 def test_a_permission_that_is_taken_back_ends_the_worker(
     broker: SecureKafkaBroker, pipeline: Pipeline, what: str
 ) -> None:

@@ -12,7 +12,7 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 
 from rules.engine.examples import a_line, claim_content
 from tests.kafka_broker import Cluster
-from tests.worker_process import Pipeline, eventually
+from tests.worker_process import Pipeline, eventually, member_key, of_member
 from tests.x12.writer_837 import write_837
 
 pytestmark = pytest.mark.broker
@@ -21,9 +21,15 @@ Headers = list[tuple[str, str | bytes | None]]
 
 
 def _interchange(number: int, claims: int, **changes: Any) -> str:
-    """An interchange with the control number `number`, whose claims have the patient control numbers P<number>-<n>."""
+    """An interchange with the control number `number`, whose claims have the patient control numbers P<number>-<n>.
+
+    Each is of a member of its own.
+    """
     contents = [
-        claim_content(patient_control_number=f"P{number}-{n}", lines=[a_line(units="2" if n % 5 == 0 else "1")])
+        of_member(
+            number * 3_000 + n,
+            claim_content(patient_control_number=f"P{number}-{n}", lines=[a_line(units="2" if n % 5 == 0 else "1")]),
+        )
         for n in range(1, claims + 1)
     ]
     return write_837(contents, interchange_control_number=f"{number:09}", **changes)
@@ -79,7 +85,12 @@ def _submitted(pipeline: Pipeline) -> list[Message]:
 
 
 def _submitted_ids(pipeline: Pipeline) -> Counter[str]:
-    return Counter(message.key().decode() for message in _submitted(pipeline))
+    return Counter(_claim_id(message) for message in _submitted(pipeline))
+
+
+def _claim_id(message: Message) -> str:
+    claim_id: str = json.loads(message.value() or b"")["claim_id"]
+    return claim_id
 
 
 def test_every_claim_of_a_record_is_decided_with_its_trace(pipeline: Pipeline) -> None:
@@ -106,8 +117,8 @@ def test_every_claim_of_a_record_is_decided_with_its_trace(pipeline: Pipeline) -
         assert ("empty", None) in message.headers()
         assert [value for name, value in message.headers() if name == "content-type"] == [b"application/json"]
     for message in _submitted(pipeline):
-        assert message.key().decode() == json.loads(message.value())["claim_id"]
-        assert message.timestamp()[1] == times[b"1" if message.key().decode() in lone else b"0"]
+        assert message.key() == member_key(message.value())
+        assert message.timestamp()[1] == times[b"1" if _claim_id(message) in lone else b"0"]
     assert sum(line["claims"] for line in worker.events("split")) == 12
 
 

@@ -159,14 +159,17 @@ def test_partitions_are_brought_up_to_the_largest_number(kafka: Cluster, topic_p
     assert grown.returncode == 0
     assert grown.stdout.splitlines() == [
         f"{topics['submitted']}: 3 partitions instead of 2",
+        f"{topics['repartition']}: exists",
+        f"{topics['status']}: exists",
         f"{topics['cleared']}: exists",
         f"{topics['flagged']}: 3 partitions instead of 2",
         f"{topics['deadletter']}: exists",
+        f"{topics['history']}: exists",
     ]
     assert f"claimscrub: {topics['submitted']} has more partitions now" in grown.stderr
     with pipeline.worker() as worker:
         worker.wait_until_ready()
     assert worker.events("ready")[-1]["partitions"] == 3
     again = pipeline.run("topics", "create", "--add-partitions")
-    assert again.stdout.count("exists") == 4
+    assert again.stdout.count("exists") == 7
     assert again.stderr == ""

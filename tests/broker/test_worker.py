@@ -13,7 +13,16 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 
 from tests.kafka_broker import Cluster
-from tests.worker_process import OUTPUTS, Pipeline, claim_event, decided_between_kills, eventually
+from tests.worker_process import (
+    OUTPUTS,
+    Pipeline,
+    claim_event,
+    claim_events_of,
+    decided_between_kills,
+    eventually,
+    member_key,
+)
+from worker.members import partition_of
 
 pytestmark = pytest.mark.broker
 
@@ -34,9 +43,14 @@ POISON: list[bytes | None] = [
 
 
 def test_every_event_comes_out_once_on_one_topic(pipeline: Pipeline) -> None:
-    """Claims are cleared or flagged and junk is a dead letter, each once, with its own bytes, key and headers."""
+    """Claims are cleared or flagged under their member's key, whatever key they came under; junk is a dead letter.
+
+    Each comes out once, with its own bytes and headers; a claim that came to another partition than its member's is
+    decided there all the same, and its id names where it had come.
+    """
     events: list[tuple[bytes | None, bytes | None]] = [
-        (f"member-{number % 50}".encode(), claim_event(number, flagged=number % 5 == 0)) for number in range(1_000)
+        (b"other-%d" % (number % 50) if number % 3 else None, claim_event(number, flagged=number % 5 == 0))
+        for number in range(1_000)
     ]
     pipeline.send([*events, (b"junk", b"junk")])
     with pipeline.worker():
@@ -45,14 +59,21 @@ def test_every_event_comes_out_once_on_one_topic(pipeline: Pipeline) -> None:
     outputs = pipeline.outputs()
 
     assert {name: len(outputs[name]) for name in OUTPUTS} == {"cleared": 800, "flagged": 200, "deadletter": 1}
-    sent = {json.loads(value or b"")["claim_id"]: (key, value) for key, value in events}
+    assert [message.key() for message in outputs["deadletter"]] == [b"junk"]
+    sent = {json.loads(value or b"")["claim_id"]: value for _, value in events}
+    came = {
+        record.value(): f"{record.topic()}-{record.partition()}-{record.offset()}"
+        for record in pipeline.kafka.read_all(pipeline.topics["submitted"])
+    }
     for name in ("cleared", "flagged"):
         for message in outputs[name]:
             decision = json.loads(message.value())["decision"]
             headers = dict(message.headers())
-            key, raw = sent.pop(decision["claim_id"])
+            raw = sent.pop(decision["claim_id"])
             assert message.value().startswith(b'{"claim":' + (raw or b"") + b',"decision":{')
-            assert message.key() == key
+            assert message.key() == member_key(raw)
+            assert headers["ce_id"].decode() == came[raw]
+            assert not {name for name in headers if name.startswith("claimscrub")}
             assert decision["disposition"] == name
             assert headers["ce_type"].decode() == f"claimscrub.claim.{name}.v1"
             assert headers["ce_subject"].decode() == decision["claim_id"]
@@ -61,14 +82,23 @@ def test_every_event_comes_out_once_on_one_topic(pipeline: Pipeline) -> None:
     assert sent == {}
 
 
-def test_a_member_keeps_the_order_of_its_claims(pipeline: Pipeline) -> None:
-    """Claims of one key leave each output topic in the order in which they came."""
-    pipeline.send([(b"one-member", claim_event(number)) for number in range(500)])
+@pytest.mark.parametrize("key", [None, b"another"])
+def test_a_member_keeps_the_order_of_its_claims(pipeline: Pipeline, key: bytes | None) -> None:
+    """Claims of one member leave each output topic in the order in which they came, sent on or not.
+
+    Each is decided with those before it: the first is clean, and the others are the same surgery billed again.
+    """
+    pipeline.send([(key, claim_event(number, member=1)) for number in range(300)])
     with pipeline.worker():
         pipeline.wait_for_all()
-    order = [json.loads(message.value())["decision"]["claim_id"] for message in pipeline.outputs()["cleared"]]
+    outputs = pipeline.outputs()
+    (first,), others = (
+        [json.loads(message.value())["decision"] for message in outputs[name]] for name in ("cleared", "flagged")
+    )
 
-    assert order == [f"C{number}" for number in range(500)]
+    assert first["claim_id"] == "C0"
+    assert [each["claim_id"] for each in others] == [f"C{number}" for number in range(1, 300)]
+    assert all("HIS001" in {finding["rule_id"] for finding in each["findings"]} for each in others)
 
 
 def test_poison_is_kept_with_its_reason_and_harms_no_neighbour(pipeline: Pipeline) -> None:
@@ -179,7 +209,10 @@ def test_headers_of_the_sender_travel_on(pipeline: Pipeline) -> None:
 
 
 def test_a_flood_of_dead_letters_stops_the_worker(pipeline: Pipeline) -> None:
-    """Half of the last events being no claims stops the worker, and nothing of that batch is passed over."""
+    """Half of the last events being no claims stops the worker, and nothing of that batch is passed over.
+
+    Claims that are sent on to their member's partition count as what they are.
+    """
     pipeline.send([(b"k", claim_event(number) if number % 2 else b"junk") for number in range(60)])
     pipeline.extra["CLAIMSCRUB_DEADLETTER_RUN"] = "20"
     worker = pipeline.worker()
@@ -197,7 +230,8 @@ def test_batches_grow_while_more_claims_wait_and_not_otherwise(pipeline: Pipelin
     """A backlog is published in few transactions of the size allowed; a claim that comes alone gets one of its own."""
     topic = pipeline.topics["cleared"]
     pipeline.extra["CLAIMSCRUB_BATCH_RECORDS"] = "500"
-    pipeline.send([(b"one-member", claim_event(number)) for number in range(4_000)])
+    events = claim_events_of(0, pipeline.partitions, 4_005)
+    pipeline.send([(None, event) for event in events[:4_000]])
 
     def transactions() -> int:
         """Each leaves a marker behind its records."""
@@ -206,8 +240,8 @@ def test_batches_grow_while_more_claims_wait_and_not_otherwise(pipeline: Pipelin
     with pipeline.worker():
         pipeline.wait_for_all()
         many = transactions()
-        for number in range(4_000, 4_005):
-            pipeline.send([(b"one-member", claim_event(number))])
+        for event in events[4_000:]:
+            pipeline.send([(None, event)])
             pipeline.wait_for_all()
         single = transactions() - many
 
@@ -222,17 +256,16 @@ def test_a_message_that_the_brokers_find_too_large_is_a_dead_letter(pipeline: Pi
     resource = ConfigResource(ConfigResource.Type.TOPIC, pipeline.topics["cleared"], incremental_configs=[limit])
     for changed in admin.incremental_alter_configs([resource]).values():
         changed.result()
-    large = claim_event(500)[:-1] + b',"note":"' + b"x" * 30_000 + b'"}'
-    pipeline.send([(b"k", claim_event(number)) for number in range(100)])
-    pipeline.send([(b"k", large)])
-    pipeline.send([(b"k", claim_event(number)) for number in range(100, 200)])
+    *events, last = claim_events_of(0, pipeline.partitions, 201)
+    large = last[:-1] + b',"note":"' + b"x" * 30_000 + b'"}'
+    pipeline.send([(None, event) for event in [*events[:100], large, *events[100:]]])
     with pipeline.worker():
         pipeline.wait_for_all()
     outputs = pipeline.outputs()
     (letter,) = outputs["deadletter"]
 
     assert [json.loads(each.value())["decision"]["claim_id"] for each in outputs["cleared"]] == [
-        f"C{number}" for number in range(200)
+        json.loads(event)["claim_id"] for event in events
     ]
     assert letter.value() == large
     assert "max.message.bytes" in dict(letter.headers())["__connect.errors.exception.message"].decode()
@@ -315,11 +348,12 @@ def test_a_missing_topic_is_named_with_the_remedy(kafka: Cluster, topic_prefix: 
     assert "claimscrub topics create" in ended.stderr
 
 
-def test_unequal_partitions_are_refused(kafka: Cluster, topic_prefix: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("smaller", ["deadletter", "history"])
+def test_unequal_partitions_are_refused(kafka: Cluster, topic_prefix: str, tmp_path: Path, smaller: str) -> None:
     """Topics with different numbers of partitions would break a member's order: the worker says so and ends."""
     pipeline = Pipeline(kafka, topic_prefix, tmp_path)
-    names = list(pipeline.topics.values())
-    kafka.create_topics({names[0]: 4, names[1]: 4, names[2]: 4, names[3]: 2, pipeline.x12_topic: 1})
+    partitions = dict.fromkeys(pipeline.topics.values(), 4)
+    kafka.create_topics({**partitions, pipeline.topics[smaller]: 2, pipeline.x12_topic: 1})
     ended = pipeline.run("worker")
 
     assert ended.returncode == 3
@@ -349,6 +383,9 @@ def test_submit_publishes_files(pipeline: Pipeline) -> None:
     assert f"{path}:2:" in ended.stderr
     assert "2 claims published" in ended.stderr
     assert sorted(record.value() for record in records) == [claim_event(1), claim_event(2)]
+    for record in records:
+        assert record.key() == member_key(record.value())
+        assert record.partition() == partition_of(record.key(), pipeline.partitions)
 
 
 def test_topics_create_can_be_repeated(pipeline: Pipeline) -> None:
@@ -356,4 +393,17 @@ def test_topics_create_can_be_repeated(pipeline: Pipeline) -> None:
     again = pipeline.run("topics", "create")
 
     assert again.returncode == 0
-    assert again.stdout.count("exists") == 5
+    assert again.stdout.count("exists") == 8
+
+
+def test_the_topic_of_the_history_is_compacted(pipeline: Pipeline) -> None:
+    """It keeps the latest record of each member for good; the others keep what the broker's retention says."""
+    admin = AdminClient({"bootstrap.servers": pipeline.kafka.bootstrap_servers})
+    asked = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in pipeline.topics.values()]
+    policies = {
+        resource.name: described.result()["cleanup.policy"].value
+        for resource, described in admin.describe_configs(asked).items()
+    }
+    history = pipeline.topics["history"]
+
+    assert policies == {name: "compact" if name == history else "delete" for name in pipeline.topics.values()}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+import shutil
 import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Self
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
@@ -49,17 +52,24 @@ class Crew:
             }
         )
         self._positions = [0] * pipeline.partitions
+        self._folders: dict[Worker, Path] = {}
 
     def join(self) -> Worker:
-        """Start one more worker."""
-        worker = self._pipeline.worker()
+        """Start one more worker, with the first data directory that is free: what one leaves, the next one finds."""
+        taken = {folder for worker, folder in self._folders.items() if worker.process.poll() is None}
+        folders = (self._pipeline.folder / f"data-{number}" for number in itertools.count(1))
+        folder = next(each for each in folders if each not in taken)
+        worker = self._pipeline.worker(CLAIMSCRUB_DATA_DIRECTORY=str(folder))
         self.workers.append(worker)
+        self._folders[worker] = folder
         return worker
 
-    def kill(self, worker: Worker) -> None:
-        """SIGKILL, and another worker in its place at once."""
+    def kill(self, worker: Worker, *, with_disk: bool = False) -> None:
+        """SIGKILL, and another worker in its place at once, without what this one had on disk if so asked."""
         self.workers.remove(worker)
         worker.kill()
+        if with_disk:
+            shutil.rmtree(self._folders[worker], ignore_errors=True)
         self.join()
 
     def leave(self, worker: Worker) -> None:
@@ -106,8 +116,8 @@ class Crew:
 
     def positions(self) -> list[int]:
         """The offset before which all is done, for each partition; the last known ones while no broker answers."""
-        with suppress(KafkaException):
-            committed = self._group.committed(self._partitions, timeout=2)
+        committed = self._committed(self._partitions)
+        if committed:
             self._positions = [max(0, each.offset) for each in committed]
         return self._positions
 
@@ -116,15 +126,38 @@ class Crew:
         return sum(self.positions())
 
     def drain(self, total: int) -> None:
-        """Wait until the group has consumed so many events; a fault if it makes no progress."""
+        """Wait until the group has consumed so many events, and what was sent on of them; a fault without progress."""
+        if not self._drain("events", self.consumed, total):
+            return
+        topic = self._pipeline.topics["repartition"]
+        ends = dict.fromkeys(range(self._pipeline.partitions), 0)
+        for message in self._pipeline.kafka.read(topic):
+            ends[message.partition()] = message.offset() + 1
+        places = [TopicPartition(topic, partition) for partition in ends]
+
+        def consumed() -> int:
+            # The ends of transactions are offsets too: only the last record of each partition tells.
+            return sum(min(max(0, each.offset), ends[each.partition]) for each in self._committed(places))
+
+        self._drain("offsets of events sent on", consumed, sum(ends.values()))
+
+    def _drain(self, what: str, count: Callable[[], int], total: int) -> bool:
         before, until = -1, 0.0
-        while (consumed := self.consumed()) < total:
+        while (consumed := count()) < total:
             if consumed > before:
                 before, until = consumed, time.monotonic() + _GIVE_UP_SECONDS
             elif time.monotonic() > until:
-                self.faults.append(f"{consumed} of {total} events consumed, then no progress for {_GIVE_UP_SECONDS} s")
-                return
+                self.faults.append(f"{consumed} of {total} {what} consumed, then no progress for {_GIVE_UP_SECONDS} s")
+                return False
             self.pass_time(_TICK_SECONDS)
+        return True
+
+    def _committed(self, places: list[TopicPartition]) -> list[TopicPartition]:
+        """Places with their committed offsets; none while no broker answers."""
+        with suppress(KafkaException):
+            committed: list[TopicPartition] = self._group.committed(places, timeout=2)
+            return committed
+        return []
 
     def end(self) -> None:
         """All leave, one after the other."""

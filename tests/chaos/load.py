@@ -1,22 +1,38 @@
-"""The stream of claims: claims of many members, and what is no claim in between, sent all the time."""
+"""The stream of claims: those of a few members again and again, of many others, and what is no claim in between."""
 
 from __future__ import annotations
 
 import threading
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from random import Random
+from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaError, Message, Producer
 
 from rules.engine.examples import a_line, as_json, claim_content
 from tests.kafka_broker import Cluster
+from tests.worker_process import member_key, of_member
+from worker.members import partition_of
 
 CLAIMS_PER_SECOND = 300
 _BURST_SECONDS = 0.05
-_MEMBERS = 500
+_FEW = 80
+"""Members to whom half of the claims belong, so that most of them have a history of some length."""
+_MANY = 100_000
+_ELSEWHERE_EVERY = 8
+"""Members whose claims come under another key, always the same, to a partition that is seldom theirs."""
 _FLAGGED_EVERY = 5
 _UNDATED_EVERY = 3
-"""Claims that don't say when they were received: the record's timestamp does, and must do so at each delivery."""
+"""Claims that don't say when they were received: the record's timestamp does, and must do so at each delivery. All are
+received on the day of the run, so that it does not matter which of them comes first to a partition's history."""
+_AGAIN_EVERY = 25
+"""Events that are sent once more, byte for byte."""
+_REMEMBERED = 500
+_CORRECTED_EVERY = 10
+_CODES = ("63685", "63685", "63650", "99213", "95972")
+_DAYS = 28
 _POISON_EVERY = 40
 _NUMBER = "chaos-number"
 _READ_SECONDS = 300.0
@@ -24,20 +40,35 @@ _OUTAGE_SECONDS = 600
 """Longer than any outage here, so that each record is acknowledged in the end and none has an unknown outcome."""
 
 
+class Sent(NamedTuple):
+    """An event that was sent.
+
+    Attributes:
+        claim_id: of its claim; None for poison.
+        partition: where its answer belongs: its member's; that of the event for poison.
+    """
+
+    claim_id: str | None
+    partition: int
+
+
 class Load:
     """Sends claims in bursts of random size from a thread of its own, whatever becomes of the broker.
 
     Attributes:
         acknowledged: number of each event that the broker acknowledged → id of its claim, None for poison.
-        sent: id of each of those events (topic-partition-offset) → the same; empty before `stop`.
+        sent: id of each of those events (topic-partition-offset) → what it is; empty before `stop`.
     """
 
-    def __init__(self, cluster: Cluster, topic: str, random: Random) -> None:
+    def __init__(self, cluster: Cluster, topic: str, partitions: int, random: Random) -> None:
         self.acknowledged: dict[int, str | None] = {}
-        self.sent: dict[str, str | None] = {}
+        self.sent: dict[str, Sent] = {}
         self._cluster = cluster
         self._topic = topic
+        self._partitions = partitions
         self._random = random
+        self._today = datetime.now(UTC).date().isoformat()
+        self._latest: deque[tuple[str, bytes, bytes]] = deque(maxlen=_REMEMBERED)
         self._number = 0
         self._failures: list[str] = []
         self._producer = Producer(
@@ -46,6 +77,7 @@ class Load:
                 "enable.idempotence": True,  # with acknowledgements from all replicas; a retry doubles nothing
                 "delivery.timeout.ms": _OUTAGE_SECONDS * 1000,
                 "reconnect.backoff.max.ms": 500,
+                "partitioner": "murmur2_random",  # Kafka's own, which finds the partition of a member
                 "linger.ms": 5,
                 "log_level": 0,
             }
@@ -73,7 +105,13 @@ class Load:
         for message in self._cluster.read(self._topic, _READ_SECONDS):
             number = int(dict(message.headers())[_NUMBER])
             event_id = f"{message.topic()}-{message.partition()}-{message.offset()}"
-            self.sent[event_id] = self.acknowledged[number]
+            claim_id = self.acknowledged[number]
+            partition = message.partition()
+            if claim_id is not None:
+                key = member_key(message.value())
+                assert key is not None
+                partition = partition_of(key, self._partitions)
+            self.sent[event_id] = Sent(claim_id, partition)
 
     def _send(self) -> None:
         most = round(2 * CLAIMS_PER_SECOND * _BURST_SECONDS)
@@ -85,11 +123,11 @@ class Load:
     def _send_next(self) -> None:
         self._number += 1
         number = self._number
-        claim_id: str | None = f"C{self._number}"
-        value: bytes | None = self._claim(f"C{self._number}")
-        if self._number % _POISON_EVERY == 0:
-            cut_off = (value or b"")[:-1]
-            claim_id, value = None, self._random.choice([None, b"", b"not json", b"[]", b"\xff\xfe", cut_off])
+        claim_id: str | None
+        value: bytes | None
+        claim_id, key, value = self._next()
+        if number % _POISON_EVERY == 0:
+            claim_id, value = None, self._random.choice([None, b"", b"not json", b"[]", b"\xff\xfe", value[:-1]])
 
         def acknowledged(error: KafkaError | None, _: Message) -> None:
             if error is None:
@@ -97,12 +135,33 @@ class Load:
             else:
                 self._failures.append(str(error))
 
-        key = b"member-%d" % self._random.randrange(_MEMBERS)
         self._producer.produce(self._topic, value, key, headers=[(_NUMBER, b"%d" % number)], on_delivery=acknowledged)
 
-    def _claim(self, claim_id: str) -> bytes:
+    def _next(self) -> tuple[str, bytes, bytes]:
+        """Claim id, key and bytes of an event; a member's come all under one key, so that they keep their order."""
+        if self._latest and self._number % _AGAIN_EVERY == 0:
+            return self._random.choice(self._latest)
+        of_few = self._random.random() < 0.5
+        member = self._random.randrange(_FEW) if of_few else _FEW + self._random.randrange(_MANY)
+        claim_id = f"C{self._number}"
+        value = as_json(self._claim(claim_id, member)).encode()
+        key = b"elsewhere-%d" % member if member % _ELSEWHERE_EVERY == 0 else member_key(value)
+        assert key is not None
+        made = (claim_id, key, value)
+        self._latest.append(made)
+        return made
+
+    def _claim(self, claim_id: str, member: int) -> dict[str, Any]:
         units = "2" if self._number % _FLAGGED_EVERY == 0 else "1"
-        content = claim_content(claim_id=claim_id, lines=[a_line(units=units)])
+        day = f"2026-08-{self._random.randint(1, _DAYS):02}"
+        content = claim_content(
+            claim_id=claim_id,
+            received_date=self._today,
+            patient_control_number=f"PCN-{member}-{self._random.randrange(5)}",
+            lines=[a_line(self._random.choice(_CODES), units=units, service_date=day)],
+        )
+        if self._number % _CORRECTED_EVERY == 0:
+            content |= {"frequency_code": self._random.choice("78"), "original_reference_number": "ICN1"}
         if self._number % _UNDATED_EVERY == 0:
             del content["received_date"]
-        return as_json(content).encode()
+        return of_member(member, content)

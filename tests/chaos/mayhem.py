@@ -38,7 +38,8 @@ class Mayhem:
         self._restart: Future[None] | None = None
         # A round holds everything, so that the shares don't depend on luck.
         self._round: list[Callable[[], None]] = [
-            *[self._kill_one] * 8,
+            *[self._kill_one] * 6,
+            *[self._kill_one_and_its_disk] * 2,
             *[self._kill_all] * 2,
             *[self._join_or_leave] * 3,
             self._stop,
@@ -100,13 +101,18 @@ class Mayhem:
         self._some_moment()
         self._kill(self._someone())
 
+    def _kill_one_and_its_disk(self) -> None:
+        """The history is read from its topic again."""
+        self._some_moment()
+        self._kill(self._someone(), with_disk=True)
+
     def _kill_all(self) -> None:
         self._some_moment()
         for worker in self.crew.workers.copy():
             self._kill(worker)
 
-    def _kill(self, worker: Worker) -> None:
-        self.crew.kill(worker)
+    def _kill(self, worker: Worker, *, with_disk: bool = False) -> None:
+        self.crew.kill(worker, with_disk=with_disk)
         self.counts["kills"] += 1
 
     def _join_or_leave(self) -> None:

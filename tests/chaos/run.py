@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import shutil
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from random import Random
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, Message
 from confluent_kafka.admin import AdminClient
 
 from tests.chaos.crew import Crew
-from tests.chaos.load import Load
+from tests.chaos.load import Load, Sent
 from tests.chaos.mayhem import SESSION_SECONDS, Mayhem
-from tests.chaos.verdict import Verdict, judge, read_answers
+from tests.chaos.verdict import Verdict, judge, read_answers, read_history
 from tests.kafka_broker import Cluster, KafkaBroker
 from tests.worker_process import OUTPUTS, Pipeline, eventually
 
@@ -61,7 +62,7 @@ def run(folder: Path, seconds: float, seed: int, delivery: str = "exactly_once")
         extra = {"CLAIMSCRUB_DELIVERY": delivery, "CLAIMSCRUB_SESSION_TIMEOUT_SECONDS": f"{SESSION_SECONDS:g}"}
         pipeline = Pipeline(broker, "chaos-", folder, PARTITIONS, extra)
         pipeline.create_topics()
-        load = Load(broker, pipeline.topics["submitted"], Random(seed))
+        load = Load(broker, pipeline.topics["submitted"], PARTITIONS, Random(seed))
         with Mayhem(broker, pipeline, random) as mayhem:
             crew = mayhem.crew
             try:
@@ -72,8 +73,8 @@ def run(folder: Path, seconds: float, seed: int, delivery: str = "exactly_once")
             crew.drain(len(load.sent))
             crew.end()
         faults = crew.faults + _problems_of_input(pipeline, len(load.acknowledged)) + _open_transactions(pipeline)
-        reference, more_faults = _undisturbed(pipeline, load.sent)
-        faults += more_faults
+        undisturbed, reference, more_faults = _undisturbed(pipeline, load.sent)
+        faults += more_faults + _differences_of_history(pipeline, undisturbed)
         verdict = judge(load.sent, read_answers(broker, pipeline.topics), reference)
         holds = verdict.holds(delivery) and not faults
         if not holds:
@@ -87,14 +88,15 @@ def run(folder: Path, seconds: float, seed: int, delivery: str = "exactly_once")
     return Outcome(holds, len(load.sent), mayhem.counts, verdict)
 
 
-def _undisturbed(pipeline: Pipeline, sent: Mapping[str, str | None]) -> tuple[dict[str, bytes], list[str]]:
+def _undisturbed(pipeline: Pipeline, sent: Mapping[str, Sent]) -> tuple[Pipeline, dict[str, bytes], list[str]]:
     """What one worker to which nothing happens makes of the same events: event id → digest; and what is wrong with it.
 
     It runs in the same group, whose offsets are forgotten first, as dead letters name the group.
     """
     group_id = pipeline.environment["CLAIMSCRUB_GROUP_ID"]
     eventually(lambda: _forget(pipeline.kafka, group_id))
-    topics = pipeline.topics | {name: f"undisturbed-{pipeline.topics[name]}" for name in OUTPUTS}
+    own = {name: f"undisturbed-{pipeline.topics[name]}" for name in (*OUTPUTS, "repartition", "history")}
+    topics = pipeline.topics | own
     undisturbed = dataclasses.replace(pipeline, topics=topics)
     undisturbed.create_topics()
     with Crew(undisturbed, lambda: False) as crew:
@@ -108,7 +110,21 @@ def _undisturbed(pipeline: Pipeline, sent: Mapping[str, str | None]) -> tuple[di
         faults.append("the worker of the undisturbed run ended by itself")
     if not judge(sent, answers, digests).holds("exactly_once"):
         faults.append("the undisturbed run has no answer, or more than one, to some events: it proves nothing")
-    return digests, faults
+    if not any(_is_flagged_by_history(each) for each in undisturbed.kafka.read(topics["flagged"])):
+        faults.append("no claim was flagged for what came before it: the run proves nothing of the history")
+    return undisturbed, digests, faults
+
+
+def _is_flagged_by_history(message: Message) -> bool:
+    findings = json.loads(message.value() or b"")["decision"]["findings"]
+    return any(finding["rule_id"].startswith("HIS0") for finding in findings)
+
+
+def _differences_of_history(pipeline: Pipeline, undisturbed: Pipeline) -> list[str]:
+    """Whether each member is remembered as an undisturbed worker does."""
+    found, expected = (read_history(each.kafka, each.topics["history"]) for each in (pipeline, undisturbed))
+    differing = [key for key in found.keys() | expected.keys() if found.get(key) != expected.get(key)]
+    return [f"the history of {len(differing)} members is not the undisturbed one"] if differing else []
 
 
 def _forget(kafka: Cluster, group_id: str) -> bool:
@@ -130,9 +146,10 @@ def _problems_of_input(pipeline: Pipeline, sent: int) -> list[str]:
 
 
 def _open_transactions(pipeline: Pipeline) -> list[str]:
-    """Wait until nothing on the output topics is undecided, so that read_committed shows all that will ever be seen."""
+    """Wait until nothing that was written is undecided, so that read_committed shows all that will ever be seen."""
+    written = (*OUTPUTS, "repartition", "history")
     try:
-        pipeline.kafka.wait_until_stable(*(pipeline.topics[name] for name in OUTPUTS), timeout=_SETTLE_SECONDS)
+        pipeline.kafka.wait_until_stable(*(pipeline.topics[name] for name in written), timeout=_SETTLE_SECONDS)
     except TimeoutError as error:
         return [str(error)]
     return []
@@ -145,7 +162,7 @@ def _progress(load: Load, mayhem: Mayhem) -> str:
     return f"{len(load.acknowledged)} claims sent, {crew.consumed()} done; {counts}; {ended}"
 
 
-def _explain(pipeline: Pipeline, verdict: Verdict, sent: Mapping[str, str | None]) -> None:
+def _explain(pipeline: Pipeline, verdict: Verdict, sent: Mapping[str, Sent]) -> None:
     """Name what the promise is broken for, and where its answers stand."""
     shown = {name: sorted(event_ids)[:_SHOWN] for name, event_ids in dataclasses.asdict(verdict).items()}
     places: dict[str, list[str]] = {event_id: [] for event_ids in shown.values() for event_id in event_ids}
@@ -154,4 +171,4 @@ def _explain(pipeline: Pipeline, verdict: Verdict, sent: Mapping[str, str | None
             places[answer.event_id].append(answer.place)
     for name, event_ids in shown.items():
         for event_id in event_ids:
-            print(f"{name}: {event_id} (claim {sent.get(event_id)}), answers: {'; '.join(places[event_id])}")
+            print(f"{name}: {event_id} ({sent.get(event_id)}), answers: {'; '.join(places[event_id])}")

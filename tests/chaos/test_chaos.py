@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.chaos.load import Sent
 from tests.chaos.run import run
 from tests.chaos.verdict import Answer, Verdict, judge
 
-SENT: dict[str, str | None] = {"claims-0-7": "C1", "claims-0-8": "C2", "claims-0-9": None}
+SENT = {"claims-0-7": Sent("C1", 0), "claims-0-8": Sent("C2", 0), "claims-0-9": Sent(None, 0)}
 ANSWERS = [
     Answer("claims-0-7", "C1", "cleared", 0, b"first"),
     Answer("claims-0-8", "C2", "cleared", 0, b"second"),
@@ -66,6 +67,15 @@ def test_an_answer_that_differs_is_named(changed: Answer) -> None:
     assert not verdict.holds("at_least_once")
 
 
+def test_an_answer_may_stand_in_its_members_partition_alone() -> None:
+    """There it is right, whatever partition its event came to; all others are differences, in any run."""
+    sent, answers = {"claims-3-7": Sent("C1", 0)}, [ANSWERS[0]._replace(event_id="claims-3-7")]
+    misplaced = [answers[0]._replace(partition=3)]
+
+    assert judge(sent, answers, {"claims-3-7": b"first"}) == Verdict()
+    assert judge(sent, misplaced, {"claims-3-7": b"first"}) == Verdict(different={"claims-3-7"})
+
+
 def test_an_answer_to_nothing_is_a_difference() -> None:
     """An answer to an event that was never sent is not passed over."""
     stray = ANSWERS[0]._replace(event_id="claims-0-99")
@@ -74,5 +84,12 @@ def test_an_answer_to_nothing_is_a_difference() -> None:
 
 
 def test_answers_out_of_order_are_differences() -> None:
-    """On a topic, an answer that stands after that of a later event of its partition is out of order."""
+    """On a topic, an answer that stands after that of a later event of its partition is out of order.
+
+    One to an event that came to another partition has no order among them.
+    """
+    sent_on = Answer("claims-3-1", "C4", "cleared", 0, b"fourth")
+    sent, undisturbed = {**SENT, "claims-3-1": Sent("C4", 0)}, {**UNDISTURBED, "claims-3-1": b"fourth"}
+
     assert judge(SENT, [ANSWERS[1], ANSWERS[0], ANSWERS[2]], UNDISTURBED) == Verdict(different={"claims-0-7"})
+    assert judge(sent, [ANSWERS[0], sent_on, *ANSWERS[1:]], undisturbed) == Verdict()

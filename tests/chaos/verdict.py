@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import NamedTuple
 
+from tests.chaos.load import Sent
 from tests.kafka_broker import Cluster
 from tests.worker_process import OUTPUTS
 
@@ -64,38 +65,46 @@ def read_answers(cluster: Cluster, topics: Mapping[str, str]) -> Iterator[Answer
             yield Answer(event_id, claim_id, topic, message.partition(), digest, place)
 
 
-def judge(sent: Mapping[str, str | None], answers: Iterable[Answer], undisturbed: Mapping[str, bytes]) -> Verdict:
+def read_history(cluster: Cluster, topic: str) -> dict[tuple[int, bytes], bytes | None]:
+    """Partition and key → the record of a member that stands at last."""
+    return {(message.partition(), message.key()): message.value() for message in cluster.read(topic, _READ_SECONDS)}
+
+
+def judge(sent: Mapping[str, Sent], answers: Iterable[Answer], undisturbed: Mapping[str, bytes]) -> Verdict:
     """Count each event once.
 
     What a zombie writes is seen here as well: the worker that took over decides the same event, so it is there twice.
 
     Args:
-        sent: id of each event → id of its claim, None for what is no claim.
+        sent: id of each event → what it is, and where its answer belongs.
         answers: what came out.
         undisturbed: id of each event → digest of the answer of an undisturbed worker.
 
     Returns:
         Lost is an event without an answer, duplicated one with several. Different is an answer that is not equal to the
-        undisturbed one, is of another claim, of an event that was never sent, or stands out of order: on each topic a
-        partition has its first answers in the order of its events.
+        undisturbed one, is of another claim, of an event that was never sent, or stands in another partition than its
+        member's, or out of order: each partition of a topic has the first answers to the events of an input partition
+        in their order.
     """
     verdict = Verdict()
     answered: set[str] = set()
-    latest: dict[tuple[str, int], int] = {}
+    latest: dict[tuple[str, int, int], int] = {}
     for answer in answers:
         if answer.event_id in answered:
             verdict.duplicated.add(answer.event_id)
         elif answer.event_id not in sent or not _in_order(answer, latest):
             verdict.different.add(answer.event_id)
         answered.add(answer.event_id)
-        if (answer.claim_id, answer.digest) != (sent.get(answer.event_id), undisturbed.get(answer.event_id)):
+        is_right = (answer.claim_id, answer.partition) == sent.get(answer.event_id)
+        if not is_right or answer.digest != undisturbed.get(answer.event_id):
             verdict.different.add(answer.event_id)
     verdict.lost = sent.keys() - answered
     return verdict
 
 
-def _in_order(answer: Answer, latest: dict[tuple[str, int], int]) -> bool:
+def _in_order(answer: Answer, latest: dict[tuple[str, int, int], int]) -> bool:
     _, partition, offset = answer.event_id.rsplit("-", 2)
-    before = latest.get((answer.topic, answer.partition), -1)
-    latest[answer.topic, answer.partition] = max(before, int(offset))
-    return int(partition) == answer.partition and int(offset) > before
+    way = (answer.topic, int(partition), answer.partition)
+    before = latest.get(way, -1)
+    latest[way] = max(before, int(offset))
+    return int(offset) > before

@@ -10,12 +10,15 @@ import pytest
 from click.testing import CliRunner, Result
 
 from rules.engine.examples import a_line, as_json, claim_content
+from tests.worker_process import of_member
 from worker.cli import main
 from worker.settings import Settings, SettingsError, load_settings
 
 
 def _claim(claim_id: str, units: str = "1", **changes: Any) -> str:
-    return as_json(claim_content(claim_id=claim_id, lines=[a_line(units=units)], **changes))
+    """A claim of a member of its own."""
+    content = claim_content(claim_id=claim_id, lines=[a_line(units=units)], **changes)
+    return as_json(of_member(int.from_bytes(claim_id.encode()) % 1_000_000, content))
 
 
 def _run(*arguments: str, stdin: str | bytes | None = None) -> Result:

@@ -14,7 +14,9 @@ from rules import Decision, RuleSet
 from tests.x12 import oracle
 from tests.x12.make_demo_claims import FOLDER, demo_claims
 from worker import demo
+from worker.history import Memory
 from worker.kafka import KafkaProblemError
+from worker.members import Members
 from worker.pipeline import Outcome, handle
 
 ROOT = Path(__file__).parents[2]
@@ -55,7 +57,9 @@ _MARKS = {"error": "", "warning": "!", "info": "?"}
 def outcomes() -> dict[str, Outcome]:
     """What the worker will make of each event."""
     ruleset = RuleSet.load()
-    return {event.name: handle(event.value, ruleset) for event in demo.demo_events()}
+    memory = Memory(Members("", ruleset.recognised), ruleset, {})
+    memory.begin()
+    return {event.name: handle(event.value, ruleset, memory=memory) for event in demo.demo_events()}
 
 
 def test_files_are_those_that_are_made() -> None:

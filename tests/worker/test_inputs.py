@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from rules.engine.examples import a_line, as_json, claim_content
+from tests.worker_process import of_member
 from tests.x12.writer_837 import write_837
 from worker.cli import main
 from worker.pipeline import input_digest
@@ -30,9 +31,9 @@ def _lines(result: Result) -> list[Any]:
 
 
 def _an_837(*units: str, **options: Any) -> str:
-    """One interchange with a claim for each number of units; more than one unit is flagged."""
+    """One interchange with a claim of another member for each number of units; more than one unit is flagged."""
     contents = [
-        claim_content(patient_control_number=f"P{number}", lines=[a_line(units=each)])
+        of_member(number, claim_content(patient_control_number=f"P{number}", lines=[a_line(units=each)]))
         for number, each in enumerate(units, 1)
     ]
     return write_837(contents, **options)
@@ -67,7 +68,7 @@ def test_with_claim_prints_what_the_topics_carry(tmp_path: Path) -> None:
     """--with-claim prints claim, decision and source on one line: the claim's own bytes, however it was laid out."""
     (tmp_path / "a.json").write_text(json.dumps(json.loads(as_json(claim_content(claim_id="A"))), indent=2))
     (tmp_path / "b.837").write_text(_an_837("1"))
-    (tmp_path / "c.ndjson").write_text(as_json(claim_content(claim_id="C")))
+    (tmp_path / "c.ndjson").write_text(as_json(of_member(2, claim_content(claim_id="C"))))
     result = _run("check", "--with-claim", tmp_path)
     indented, from_x12, plain = result.stdout.splitlines()
 
@@ -75,7 +76,7 @@ def test_with_claim_prints_what_the_topics_carry(tmp_path: Path) -> None:
     assert json.loads(indented)["claim"]["claim_id"] == "A"
     assert json.loads(from_x12)["claim"]["x12"]["interchange_control_number"] == "000000905"
     claim, _ = plain.removeprefix('{"claim":').split(',"decision":')
-    assert claim == as_json(claim_content(claim_id="C"))
+    assert claim == as_json(of_member(2, claim_content(claim_id="C")))
     assert json.loads(plain)["decision"]["input_digest"] == input_digest(claim.encode())
     assert list(json.loads(plain)) == ["claim", "decision", "source"]
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rules.engine.examples import a_facility_line, a_line, as_json, claim_content, facility_claim_content
+from tests.worker_process import member_number
 from tests.x12.carried import Content
 from tests.x12.writer_837 import write_837
 
@@ -23,8 +24,6 @@ _FEDERAL = {"name": "FEDERAL EMPLOYEE PROGRAM", "payer_id": "DEMOPAYER2", "filin
 _BLUE = {"name": "ANTHEM BLUE CROSS", "payer_id": "DEMOPAYER3", "filing_indicator": "BL"}
 
 _MEMBER = {"last_name": "Example", "first_name": "Avery", "birth_date": "1955-03-01", "sex": "F"}
-_MEDICARE_MEMBER = {**_MEMBER, "member_number": "1EG4TE5MK73"}
-_OTHER_MEMBER = {**_MEMBER, "member_number": "W123456789"}
 
 _BATTERY_END = [{"code": "Z45.42", "kind": "principal"}, {"code": "M96.1"}]
 _LEADS = {"procedure_code": "63650", "units": "2", "charge_amount": "7200.00"}
@@ -38,14 +37,24 @@ def _claim(number: int, payer: Content, *more_lines: Content, **changes: Any) ->
     return claim_content(**{**fixed, **changes})
 
 
+def _other_member(number: int) -> Content:
+    """A member of a payer other than Original Medicare, and of no other claim."""
+    return {**_MEMBER, "member_number": f"W{123456700 + number}"}
+
+
 def _hospital_claim(number: int, payer: Content, **changes: Any) -> Content:
     return facility_claim_content(**{"claim_id": f"DEMO-{number:02}", **_of(number, payer), **changes})
 
 
 def _of(number: int, payer: Content) -> Content:
-    fixed: Content = {"patient_control_number": f"DEMO-{number:02}", "payer": payer, "subscriber": _OTHER_MEMBER}
+    fixed: Content = {
+        "patient_control_number": f"DEMO-{number:02}",
+        "payer": payer,
+        "subscriber": _other_member(number),
+    }
     if payer in (_MEDICARE, _MEDICARE_A):
-        return {**fixed, "subscriber": _MEDICARE_MEMBER, "diagnoses": _BATTERY_END}
+        member = {**_MEMBER, "member_number": member_number(number)}
+        return {**fixed, "subscriber": member, "diagnoses": _BATTERY_END}
     if payer in (_HUMANA, _AETNA_MA):
         fixed["diagnoses"] = _BATTERY_END
     return {**fixed, "prior_authorization_number": f"DEMO{number:04}"}
@@ -74,7 +83,7 @@ _PROFESSIONAL = [
         18,
         _BLUE,
         rendering_provider={"name": "Surgeon", "npi": "1992345627"},
-        subscriber={**_OTHER_MEMBER, "birth_date": ""},
+        subscriber={**_other_member(18), "birth_date": ""},
     ),
     _claim(19, _MEDICARE, a_line(**_REMOVAL, modifiers=["XS"])),
     _claim(
