@@ -20,7 +20,7 @@ The tests and `claimscrub rules test` run them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -86,22 +86,37 @@ def case_example(case: Case) -> examples.Example:
     Raises:
         CaseError: what the case says makes no claim or no answer.
     """
-    claim = case_claim(case)
-    if "earlier" not in case and "held_since" not in case:
+    blank = {"claim_id": "", "patient_control_number": ""}
+    payer = case.get("payer", _PAYER)
+    return example_of(case_claim(case), case, lambda earlier: _content({"payer": payer, **earlier}, blank))
+
+
+def example_of(
+    claim: Claim, entry: Mapping[str, Any], content: Callable[[Mapping[str, Any]], dict[str, Any]]
+) -> examples.Example:
+    """A claim with the history that `earlier` and `held_since` of an entry describe; without both, none is held.
+
+    Args:
+        claim: the claim under review.
+        entry: what describes it.
+        content: the claim event that an earlier claim's entry describes; a blank id or patient control number is given.
+
+    Raises:
+        CaseError: what the entry says makes no claim or no answer.
+    """
+    if "earlier" not in entry and "held_since" not in entry:
         return examples.Example(claim)
     earlier = []
-    for each in case.get("earlier") or ():
+    for each in entry.get("earlier") or ():
         if not set(each) <= _EARLIER_KEYS:
             raise CaseError(f"an earlier claim has the keys {', '.join(sorted(_EARLIER_KEYS))}")
-        blank = {"claim_id": "", "patient_control_number": ""}
-        content = _content({"payer": case.get("payer", _PAYER), **each}, blank)
         try:
             answers = [Answer(**answer) for answer in each.get("answers") or ()]
         except TypeError:
             raise CaseError(f"an answer has the keys {', '.join(Answer._fields)}, and a status") from None
-        earlier.append(examples.Earlier(content, answers, each.get("is_flagged", False)))
+        earlier.append(examples.Earlier(content(each), answers, each.get("is_flagged", False)))
     try:
-        return examples.with_history(claim, *earlier, held_since=case.get("held_since", examples.HELD_SINCE))
+        return examples.with_history(claim, *earlier, held_since=entry.get("held_since", examples.HELD_SINCE))
     except ClaimError as error:
         raise CaseError(f"an earlier claim is not a claim: {error}") from None
 

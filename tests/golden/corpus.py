@@ -13,7 +13,14 @@ claims:
     lines: ["63685 58", {procedure_code: "63685", units: 2}]   # code and modifiers, or what differs from the builder's
     expects: [UNT001, COV002 info]         # all rules that have a finding, with the severity where it matters
     not_evaluated: [FAC003]                # rules that must say that they could not tell
+    held_since: 2024-01-01       # first day of which claims are on file; default 2000-01-01
+    earlier:                     # claims on file of the same member, oldest first; [] where there are none
+      - claim: facility          # payer (default the entry's), claim, with and lines as above; ids are other ones
+        lines: [{procedure_code: "63650", service_date: 2026-07-27}]
+        is_flagged: true         # by this scrubber
+        answers: [{status: paid, status_date: 2026-08-07, payer_claim_control_number: ICN1}]   # in order
 
+A claim with neither `earlier` nor `held_since` is judged without a history, as every claim of an 837 theme is.
 `expects` is written from the rule catalogue, so that a snapshot never just records a fault. The decisions as a whole
 are in <theme>.decisions.json, which `make golden` writes.
 
@@ -26,15 +33,17 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator, Mapping
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
 
 from rules import Claim, Decision, RuleSet
+from rules.engine.cases import example_of
 from rules.engine.examples import (
     SERVICE_DATE,
+    Example,
     a_facility_line,
     a_line,
     as_json,
@@ -48,10 +57,11 @@ from worker.x12 import Event, read_events
 
 ROOT = Path(__file__).parent
 THEMES = sorted([*ROOT.glob("claims/*.yaml"), *ROOT.glob("known_clean/*.yaml")])
-CLAIM_KEYS = {"why", "payer", "claim", "with", "lines", "expects", "not_evaluated"}
+CLAIM_KEYS = {"why", "payer", "claim", "with", "lines", "expects", "not_evaluated", "earlier", "held_since"}
 _THEME_KEYS = {"about", "as_837", "shared", "claims"}
 _REGENERATED = {"rule_set", "input_digest"}  # they change with every rule, and say nothing about the answer
 
+_PAYER = "MEDICARE_FFS"
 _CRITERIA = ("ncd_late_resort", "ncd_other_therapies", "ncd_screening", "ncd_facilities", "ncd_trial_relief")
 _ORDERLY_CASE = {"case_facts": dict.fromkeys(_CRITERIA, True)}
 _AUTHORIZED = {
@@ -109,6 +119,10 @@ class Golden(NamedTuple):
         return self.theme.parent.name == "known_clean"
 
     @property
+    def has_history(self) -> bool:
+        return not self.entry.keys().isdisjoint(("earlier", "held_since"))
+
+    @property
     def expected(self) -> dict[str, str]:
         """Rule id → severity, blank for any."""
         pairs = (each.partition(" ") for each in self.entry.get("expects", ()))
@@ -135,14 +149,28 @@ def read_theme(path: Path) -> dict[str, Any]:
 
 def content_of(golden: Golden) -> Content:
     """The claim event of a golden claim."""
-    entry = golden.entry
-    payer = entry.get("payer", "MEDICARE_FFS")
-    is_facility, changes = BASES[entry.get("claim", "professional")]
-    base: Content = {"claim_id": golden.name, **_ORDERLY_CASE, **changes}
-    if payer != "MEDICARE_FFS":
-        base |= _AUTHORIZED
+    base = {"claim_id": golden.name}
     if "as_837" in read_theme(golden.theme):
         base["patient_control_number"] = golden.name
+    return _content(golden.entry, base)
+
+
+def earlier_contents(golden: Golden) -> list[Content]:
+    """The claim events that are on file for a golden claim, oldest first; ids that nobody names are blank."""
+    return [_earlier_content(golden, each) for each in golden.entry.get("earlier") or ()]
+
+
+def _earlier_content(golden: Golden, earlier: Mapping[str, Any]) -> Content:
+    payer = {"payer": golden.entry.get("payer", _PAYER)}
+    return _content({**payer, **earlier}, {"claim_id": "", "patient_control_number": ""})
+
+
+def _content(entry: Mapping[str, Any], base: Content) -> Content:
+    payer = entry.get("payer", _PAYER)
+    is_facility, changes = BASES[entry.get("claim", "professional")]
+    base = {**base, **_ORDERLY_CASE, **changes}
+    if payer != _PAYER:
+        base |= _AUTHORIZED
     if "lines" in entry:
         base["lines"] = [_line(each, is_facility=is_facility) for each in entry["lines"]]
     content = (facility_claim_content if is_facility else claim_content)(payer, **base)
@@ -174,19 +202,20 @@ def text_837(path: Path) -> str:
     return write_837([content_of(golden) for golden in goldens() if golden.theme == path], **options)
 
 
-def claims_of(path: Path) -> Iterator[tuple[str, Claim]]:
-    """The name and the claim of each golden claim of a theme, as a worker would read it."""
+def examples_of(path: Path) -> Iterator[tuple[str, Example]]:
+    """The name and the claim of each golden claim of a theme, as a worker would read it, with what is on file."""
     theme = read_theme(path)
     if "as_837" not in theme:
         for golden in goldens():
             if golden.theme == path:
-                yield golden.name, Claim.from_json(as_json(content_of(golden)))
+                claim = Claim.from_json(as_json(content_of(golden)))
+                yield golden.name, example_of(claim, golden.entry, partial(_earlier_content, golden))
         return
     for item in read_events(io.BytesIO(path.with_suffix(".837").read_bytes())):
         assert isinstance(item, Event), str(item)
         claim = Claim.from_json(item.raw)
         received = {"received_date": theme["as_837"]["received_date"]}
-        yield claim.patient_control_number, claim.changed(**received)
+        yield claim.patient_control_number, Example(claim.changed(**received))
 
 
 # ---- decisions
@@ -195,9 +224,9 @@ def claims_of(path: Path) -> Iterator[tuple[str, Claim]]:
 def decide(path: Path, ruleset: RuleSet) -> dict[str, tuple[Decision, Content]]:
     """Name → the decision of each claim of a theme, and what of it is kept as a snapshot."""
     decisions = {}
-    for name, claim in claims_of(path):
-        decision = ruleset.evaluate(claim)
-        decisions[name] = decision, snapshot(decision, claim)
+    for name, example in examples_of(path):
+        decision = ruleset.evaluate(*example)
+        decisions[name] = decision, snapshot(decision, example.claim)
     return decisions
 
 

@@ -14,13 +14,16 @@ import pytest
 import yaml
 
 from rules import Claim, Decision, RuleSet
+from rules.engine.examples import as_json
 from tests.golden.corpus import (
     BASES,
     THEMES,
     Golden,
-    claims_of,
+    content_of,
     decide,
     decisions_file,
+    earlier_contents,
+    examples_of,
     goldens,
     pretty,
     read_theme,
@@ -159,12 +162,30 @@ def test_837_files_are_valid(path: Path) -> None:
 
 
 def test_everybody_is_invented() -> None:
-    """The people of the corpus are those of the builders: nobody has another last name."""
-    assert {name for path in THEMES for claim in _of(path) for name in _last_names(claim)} <= {"Example", ""}
+    """The people of the corpus are those of the builders: nobody has another last name, on earlier claims neither."""
+    on_file = [Claim.from_json(as_json(content)) for golden in GOLDENS for content in earlier_contents(golden)]
+    claims = [*on_file, *(claim for path in THEMES for claim in _of(path))]
+    assert {name for claim in claims for name in _last_names(claim)} <= {"Example", ""}
+
+
+def test_what_is_on_file_is_the_members() -> None:
+    """Each earlier claim has the payer and the member number of the claim under review, by which history is kept."""
+    for golden in GOLDENS:
+        member = _member(content_of(golden))
+        assert {_member(content) for content in earlier_contents(golden)} <= {member}, golden.name
+
+
+def test_themes_as_837_have_no_history() -> None:
+    """What stands as an 837 is read from there, where no earlier claim has a place."""
+    assert [golden.name for golden in GOLDENS if golden.has_history and "as_837" in read_theme(golden.theme)] == []
 
 
 def _of(path: Path) -> Iterator[Claim]:
-    return (claim for _, claim in claims_of(path))
+    return (example.claim for _, example in examples_of(path))
+
+
+def _member(content: Mapping[str, Any]) -> tuple[str, str]:
+    return content["payer"]["key"], content["subscriber"]["member_number"]
 
 
 def _last_names(claim: Claim) -> set[str]:
