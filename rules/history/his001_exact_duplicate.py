@@ -14,7 +14,7 @@ from rules.engine.decision import Flag, Severity
 from rules.engine.examples import a_claim, a_facility_claim, a_line, earlier, with_history
 from rules.engine.history import History
 from rules.engine.rule import rule
-from rules.history.matching import exact_duplicate_of
+from rules.history.matching import exact_duplicate_of, standing
 
 
 @rule(
@@ -47,11 +47,10 @@ def check(claim: Claim, history: History, policy: Mapping[str, Any]) -> list[Fla
     for line in claim.lines:
         prior = exact_duplicate_of(claim, line, history)
         if prior is not None:
-            other = prior.claim
             flags.append(
                 Flag(
-                    f"{line.procedure_code} on {line.service_date} stands on claim {other.claim_id} already, "
-                    f"received {other.received_date}, {other.status}",
+                    f"{line.procedure_code} on {line.service_date} stands on claim {prior.claim.claim_id} already "
+                    f"({standing(prior.claim)})",
                     line=line,
                 )
             )

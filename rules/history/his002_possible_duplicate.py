@@ -7,7 +7,8 @@ Known limit: two services of one code and day that are truly two look the same; 
 operator's, and the lines of two surgeons who both bill 62, are left out.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from rules.engine.claim import Claim, ServiceLine
@@ -16,7 +17,8 @@ from rules.engine.examples import a_claim, a_line, earlier, with_history
 from rules.engine.grouping import TWO_SURGEONS, is_assistant
 from rules.engine.history import FOR_DUPLICATES, History, PriorLine
 from rules.engine.rule import rule
-from rules.history.matching import is_marked_as_repeated, is_same_service
+from rules.history.matching import is_marked_as_repeated, is_same_service, standing
+from rules.units.daily_limits import units_in_words
 
 
 @rule(
@@ -52,14 +54,37 @@ def check(claim: Claim, history: History, policy: Mapping[str, Any]) -> list[Fla
                 other = prior.claim
                 flags.append(
                     Flag(
-                        f"{line.procedure_code} on {line.service_date} stands on claim {other.claim_id} too, with "
-                        f"other modifiers, units or charge; received {other.received_date}, {other.status}",
+                        f"{line.procedure_code} on {line.service_date} stands on claim {other.claim_id} too"
+                        f"{_difference(line, prior.line)} ({standing(other)})",
                         line=line,
                         remedy=f"Compare with claim {other.claim_id}; send only if it is another service.",
                     )
                 )
                 break
     return flags or None
+
+
+def _difference(line: ServiceLine, prior: PriorLine) -> str:
+    """In what two lines differ, in words."""
+    there, here = [], []
+    if set(line.modifiers) != set(prior.modifiers):
+        there.append(_listed(prior.modifiers))
+        here.append(_listed(line.modifiers))
+    if line.units != prior.units:
+        there.append(_unless_missing(prior.units, units_in_words, "no units"))
+        here.append(_unless_missing(line.units, units_in_words, "no units"))
+    if line.charge_amount != prior.charge_amount:
+        there.append(_unless_missing(prior.charge_amount, "charge {:f}".format, "no charge"))
+        here.append(_unless_missing(line.charge_amount, "charge {:f}".format, "no charge"))
+    return f", there with {', '.join(there)}, here with {', '.join(here)}" if there else ""
+
+
+def _listed(modifiers: Sequence[str]) -> str:
+    return f"modifier{'s' if len(modifiers) > 1 else ''} {' '.join(modifiers)}" if modifiers else "no modifier"
+
+
+def _unless_missing(amount: Decimal | None, words: Callable[[Decimal], str], missing: str) -> str:
+    return missing if amount is None else words(amount)
 
 
 def _are_in_other_roles(line: ServiceLine, prior: PriorLine) -> bool:

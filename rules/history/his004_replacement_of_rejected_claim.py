@@ -9,8 +9,8 @@ Known limit: a claim that one party on the way accepted before another rejected 
 from collections.abc import Mapping
 from typing import Any
 
-from rules.engine.claim import Claim
-from rules.engine.decision import NotEvaluated, Severity
+from rules.engine.claim import VOID, Claim
+from rules.engine.decision import Flag, NotEvaluated, Severity
 from rules.engine.examples import a_claim, earlier, with_history
 from rules.engine.history import History
 from rules.engine.record import CORRECTIONS
@@ -47,7 +47,7 @@ from rules.history.corrections import LOOKBACK, NO_PREDECESSOR, is_correction
         ),
     ),
 )
-def check(claim: Claim, history: History, policy: Mapping[str, Any]) -> str | NotEvaluated | None:  # noqa: ARG001
+def check(claim: Claim, history: History, policy: Mapping[str, Any]) -> Flag | NotEvaluated | None:  # noqa: ARG001
     if claim.frequency not in CORRECTIONS:
         return None
     prior = history.predecessor
@@ -56,4 +56,7 @@ def check(claim: Claim, history: History, policy: Mapping[str, Any]) -> str | No
     if not prior.changes or any(change.status != "rejected" for change in prior.changes):
         return None
     on = f" on {prior.status_date}" if prior.status_date else ""
-    return f"frequency {claim.frequency}, but claim {prior.claim_id} was rejected{on} and never taken in"
+    return Flag(
+        f"frequency {claim.frequency}, but claim {prior.claim_id} was rejected{on} and never taken in",
+        remedy="Do not send the void; the payer never took the first one in." if claim.frequency == VOID else None,
+    )

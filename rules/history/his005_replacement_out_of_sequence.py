@@ -9,8 +9,8 @@ is on file, nobody can tell whether the first claim is open.
 from collections.abc import Mapping
 from typing import Any
 
-from rules.engine.claim import Claim
-from rules.engine.decision import NotEvaluated, Severity
+from rules.engine.claim import VOID, Claim
+from rules.engine.decision import Flag, NotEvaluated, Severity
 from rules.engine.examples import a_claim, earlier, with_history
 from rules.engine.history import PENDING, History
 from rules.engine.record import CORRECTIONS
@@ -53,18 +53,26 @@ from rules.history.corrections import LOOKBACK, NO_PREDECESSOR, is_correction
         ),
     ),
 )
-def check(claim: Claim, history: History, policy: Mapping[str, Any]) -> str | NotEvaluated | None:  # noqa: ARG001
+def check(claim: Claim, history: History, policy: Mapping[str, Any]) -> Flag | NotEvaluated | None:  # noqa: ARG001
     if claim.frequency not in CORRECTIONS:
         return None
     prior = history.predecessor
     if prior is None:
         return NO_PREDECESSOR
     if prior.status == "voided":
-        return f"frequency {claim.frequency}, but claim {prior.claim_id} was voided already"
+        return Flag(
+            f"frequency {claim.frequency}, but claim {prior.claim_id} was voided already",
+            remedy="Do not send it; the first one is voided."
+            if claim.frequency == VOID
+            else "Send a new original; the first one is voided.",
+        )
     if prior.status not in PENDING:
         return None
     if not any(each.changes for each in (*history.account, *history.claims)):
         return NotEvaluated(
             f"no answer to claim {prior.claim_id} is on file, so it is not known whether the payer has dealt with it"
         )
-    return f"frequency {claim.frequency}, but claim {prior.claim_id} is {prior.status}: no remittance is on file"
+    return Flag(
+        f"frequency {claim.frequency}, but claim {prior.claim_id} is {prior.status}: no remittance is on file",
+        remedy=f"Wait for the remittance of claim {prior.claim_id}.",
+    )

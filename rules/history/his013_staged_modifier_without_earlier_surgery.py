@@ -66,7 +66,7 @@ def check(claim: Claim, history: History, policy: Mapping[str, Any]) -> list[Fla
         elif package is None:
             answers.append(
                 Flag(
-                    f"{named} on {code}, and no earlier operation on file has a package with {day}",
+                    f"{named} on {code}, and no earlier operation on file has a package that covers {day}",
                     line=line,
                     remedy=f"Remove {named}, or check the earlier surgery date.",
                     modifiers=found,

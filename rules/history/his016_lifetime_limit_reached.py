@@ -74,14 +74,14 @@ def check(claim: Claim, history: History, policy: Mapping[str, Any]) -> list[Fla
         if code == _PLATE_LEAD:
             days = _days_until(day, plate_leads)
             if len(days) > limits["plate_leads"]["most"]:
-                reached.append((line, f"{code} on {_listed(days)}", limits["plate_leads"]))
+                reached.append((line, f"{code} on {len(days)} days{_in_lifetime(days)}", limits["plate_leads"]))
         elif code == _LEAD and claim.place_of_service_on(line) == _OFFICE:
             days = _days_until(day, trials)
             units = sum(each.units for each in trials if each.day <= day)
             if day in days and units > limits["trial_units"]["most"]:
-                reached.append((line, f"{units:f} units of trials on {_listed(days)}", limits["trial_units"]))
+                reached.append((line, f"{units:f} units of trials{_in_lifetime(days)}", limits["trial_units"]))
             if day in days and len(days) > limits["trial_dates"]["most"]:
-                reached.append((line, f"trials on {_listed(days)}", limits["trial_dates"]))
+                reached.append((line, f"{len(days)} trials{_in_lifetime(days)}", limits["trial_dates"]))
     return _answers(claim, reached, policy["place_of_service.contractor_areas"]) if reached else None
 
 
@@ -97,12 +97,17 @@ def _is_trial(lead: DatedService, services: Iterable[DatedService]) -> bool:
     )
 
 
-def _days_until(day: date, services: Iterable[DatedService]) -> set[date]:
-    return {each.day for each in services if each.day <= day}
+def _days_until(day: date, services: Iterable[DatedService]) -> dict[date, str]:
+    """The days of services up to one, each with the claim that the first of them stands on, in words."""
+    days: dict[date, str] = {}
+    for each in services:
+        if each.day <= day:
+            days.setdefault(each.day, each.where)
+    return days
 
 
-def _listed(days: Iterable[date]) -> str:
-    return ", ".join(map(str, sorted(days)))
+def _in_lifetime(days: Mapping[date, str]) -> str:
+    return f" in the patient's lifetime: {', '.join(f'{day} {where}' for day, where in sorted(days.items()))}"
 
 
 def _answers(
@@ -113,14 +118,13 @@ def _answers(
     area = contractor_area(claim, areas_by_state)
     if area is None:
         return [
-            NotEvaluated(f"{said} in the patient's lifetime; whether that is limited needs the contractor area", line)
+            NotEvaluated(f"{said}; whether that is limited needs the contractor area", line)
             for line, said, _ in reached
         ]
     derived = " (derived from the state)" if area.is_derived else ""
     return [
         Flag(
-            f"{said} in the patient's lifetime; in area {area.key}{derived} {limit['areas'][area.key]} allows "
-            f"{limit['most']}",
+            f"{said}; in area {area.key}{derived} {limit['areas'][area.key]} allows {limit['most']}",
             line=line,
         )
         for line, said, limit in reached

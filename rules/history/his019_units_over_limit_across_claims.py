@@ -19,7 +19,7 @@ from rules.engine.grouping import LineGroup, is_assistant, line_groups
 from rules.engine.history import FOR_PACKAGES, History, PriorService
 from rules.engine.rule import rule
 from rules.history.matching import exact_duplicate_of, is_same_service
-from rules.units.daily_limits import Excess, UnitsKey, over_daily_limit, units_key
+from rules.units.daily_limits import Excess, UnitsKey, over_daily_limit, units_in_words, units_key
 
 _NONE = Decimal(0)
 
@@ -90,9 +90,9 @@ def _earlier_lines(
 def _flag(group: LineGroup, excess: Excess, own: Decimal, others: Sequence[PriorService]) -> Flag:
     ids = list(dict.fromkeys(each.claim.claim_id for each in others))
     claims, bill = (f"claim {ids[0]}", "bills") if len(ids) == 1 else (f"claims {' and '.join(ids)}", "bill")
-    billed = f"{excess.units - own:f}"
+    billed, said = f"{excess.units - own:f}", f"{units_in_words(own)} of {excess.code} on {group.service_date}"
     return Flag(
-        f"{own:f} units of {excess.code} on {group.service_date}, and {billed} on {claims}; {excess.limit_in_words}",
+        f"{said}, and {billed} on {claims}; {excess.limit_in_words}",
         line=excess.line,
         remedy=f"Correct the units; {claims} already {bill} {billed} on this date.",
     )

@@ -74,7 +74,7 @@ def check(claim: Claim, history: History, policy: Mapping[str, Any]) -> list[Fla
                 flags.append(
                     Flag(
                         f"{line.procedure_code} on {line.service_date} is on claim {prior.claim_id} too, by another "
-                        f"rendering provider, {_with(its_line.modifiers)}; here it is {_with(line.modifiers)}",
+                        f"rendering provider{_modifiers(line.modifiers, its_line.modifiers)}",
                         line=line,
                     )
                 )
@@ -86,5 +86,11 @@ def _are_settled(here: Iterable[str], there: Iterable[str]) -> bool:
     return not _ROLES.isdisjoint([*here, *there]) or (_TWO_SURGEONS in here and _TWO_SURGEONS in there)
 
 
+def _modifiers(here: Iterable[str], there: Iterable[str]) -> str:
+    if not here and not there:
+        return ", and neither line has a modifier"
+    return f", there {_with(there)} and here {_with(here)}"
+
+
 def _with(modifiers: Iterable[str]) -> str:
-    return f"with {', '.join(modifiers)}" if modifiers else "without modifiers"
+    return f"with {', '.join(modifiers)}" if modifiers else "without a modifier"

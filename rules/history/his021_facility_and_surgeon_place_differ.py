@@ -67,8 +67,8 @@ def check(claim: Claim, history: History, policy: Mapping[str, Any]) -> list[Fla
                 facility = "a hospital" if place == _SURGERY_CENTER else "a surgery center"
                 flags.append(
                     Flag(
-                        f"place of service {place} on {line.service_date}, and claim {prior.claim.claim_id} is "
-                        f"{facility}'s of that date",
+                        f"place of service {place} on {line.service_date}, but claim {prior.claim.claim_id} of that "
+                        f"date is {facility}'s",
                         line=line,
                         field="lines[].place_of_service" if line.place_of_service else "place_of_service",
                     )

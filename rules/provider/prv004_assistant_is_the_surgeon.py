@@ -46,7 +46,7 @@ def check(claim: Claim, history: History, policy: Mapping[str, Any]) -> list[Fla
             if where is not None:
                 flags.append(
                     Flag(
-                        f"{line.procedure_code} on {line.service_date} is billed by the assistant's rendering provider "
+                        f"the assistant's rendering provider of {line.procedure_code} on {line.service_date} bills it "
                         f"as the surgeon too, {where}",
                         line=line,
                         field="lines[].rendering_provider.npi" if line.rendering_provider else "rendering_provider.npi",

@@ -43,6 +43,11 @@ class Excess(NamedTuple):
         return f"the limit is {self.limit} a day{' and cannot be appealed' if absolute else ''}"
 
 
+def units_in_words(units: Decimal) -> str:
+    """A number of units, in words."""
+    return "1 unit" if units == 1 else f"{units:f} units"
+
+
 def units_key(claim: Claim, line: ServiceLine) -> UnitsKey:
     """What the units of a line are summed by."""
     provider = claim.rendering_provider_on(line) if claim.is_professional else claim.billing_provider
