@@ -54,7 +54,7 @@ def check(claim: Claim, history: History, policy: Mapping[str, Any]) -> list[Fla
     answers: list[Flag | NotEvaluated] = []
     for line in claim.lines:
         code, day = line.procedure_code, line.service_date
-        found = tuple(each for each in line.modifiers if each in STAGES)
+        found = tuple(dict.fromkeys(each for each in line.modifiers if each in STAGES))
         if not found or code not in policy["modifiers.family"] or day is None or is_assistant(line):
             continue
         package = shared_package(claim, line, (each for each in opened if _is_covered(day, each)))

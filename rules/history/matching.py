@@ -6,15 +6,12 @@ from rules.engine.history import FOR_DUPLICATES, History, PriorClaim, PriorServi
 
 _ORIGINAL = "1"
 _REPEATED = frozenset({"76", "77", "91"})
-_UNANSWERED = {"received": "no answer on file", "flagged": "flagged here"}
 
 
 def standing(prior: PriorClaim) -> str:
     """When an earlier claim was received and what has become of it, in words."""
-    status = _UNANSWERED.get(prior.status, prior.status)
-    if prior.status_date is not None:
-        status += f" on {prior.status_date}"
-    return status if prior.received_date is None else f"received on {prior.received_date}, {status}"
+    received = "" if prior.received_date is None else f"received on {prior.received_date}, "
+    return received + prior.status_in_words
 
 
 def is_same_biller(claim: Claim, prior: PriorClaim) -> bool:
