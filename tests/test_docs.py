@@ -54,6 +54,20 @@ def test_every_rule_has_a_page_with_all_there_is_to_know(ruleset: RuleSet, made:
         assert f"]({page_name(rule)})" in made["README.md"]
 
 
+def test_claims_on_file_are_shown(ruleset: RuleSet, made: dict[str, str]) -> None:
+    """Each example shows every claim on file, also one that doesn't count, and how it differs from a clean claim."""
+    for rule in ruleset.rules.values():
+        on_file = [each for example in (*rule.flagged, *rule.clean) for each in example.on_file]
+        assert made[page_name(rule)].count("\n- Claim EARLIER-") == len(on_file)
+    page = made[page_name(ruleset.rules["HIS001"])]
+    assert "received on 2026-08-10, rejected: 63685 on 2026-08-03, place of service 22, 1 unit, 9500.00\n" in page
+    page = made[page_name(ruleset.rules["HIS021"])]
+    assert "no answer on file, biller 1003004502, no tax number, biller's taxonomy 261QA1903X: 63685" in page
+    assert "9500.00, no rendering provider\n" in page
+    page = made[page_name(ruleset.rules["HIS005"])]
+    assert "account PCN-1, frequency 8, original reference ICN1, received on 2026-08-10, voided\n" in page
+
+
 def test_all_links_lead_somewhere(made: dict[str, str]) -> None:
     """Every link is to a page and a heading or source that are there, or to a file of the source tree."""
     anchors = {

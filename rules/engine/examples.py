@@ -13,8 +13,8 @@ from datetime import date
 from typing import Any, NamedTuple
 
 from rules.engine.claim import Claim
-from rules.engine.history import NO_HISTORY, History, Patient, Status
-from rules.engine.record import NO_RECORD, Answer, history_of, with_answer, with_claim
+from rules.engine.history import NO_HISTORY, History, Patient, PriorClaim, Status
+from rules.engine.record import NO_RECORD, Answer, history_of, standing, with_answer, with_claim
 
 SERVICE_DATE = "2026-08-03"
 RECEIVED_DATE = "2026-08-10"
@@ -27,11 +27,19 @@ HELD_SINCE = date(2000, 1, 1)
 """From when on history is held, in an example with history."""
 
 
-class Example(NamedTuple):
-    """A claim under review with its member's history."""
-
+class _Judged(NamedTuple):
     claim: Claim
     history: History = NO_HISTORY
+
+
+class Example(_Judged):
+    """A claim under review with its member's history: `RuleSet.evaluate(*example)`.
+
+    Attributes:
+        on_file: every earlier claim with the status it has by now, oldest first, also those that don't count.
+    """
+
+    on_file: Sequence[PriorClaim] = ()
 
 
 class Earlier(NamedTuple):
@@ -192,7 +200,9 @@ def with_history(claim: Claim, *claims: Earlier, held_since: date | None = HELD_
         )
         for answer in each.answers:
             record = with_answer(record, answer._replace(claim_id=before.claim_id)) or record
-    return Example(claim, history_of(record, claim, claim.claim_id, patient_of(claim), held_since))
+    example = Example(claim, history_of(record, claim, claim.claim_id, patient_of(claim), held_since))
+    example.on_file = standing(record)
+    return example
 
 
 def patient_of(claim: Claim) -> Patient:

@@ -7,7 +7,7 @@ again makes a duplicate. The claim under review is never among them: `rules.engi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date
 from decimal import Decimal
 from typing import Final, Literal, NamedTuple
@@ -27,6 +27,9 @@ PENDING: Final[Counting] = frozenset({"received", "flagged", "accepted"})
 """Statuses without a remittance (835)."""
 PROCESSED: Final[Counting] = frozenset({"paid", "denied"})
 """Statuses that a remittance gives."""
+
+
+_UNANSWERED: Final[Mapping[Status, str]] = {"received": "no answer on file", "flagged": "flagged here"}
 
 
 class Patient(NamedTuple):
@@ -119,6 +122,12 @@ class PriorClaim(NamedTuple):
     @property
     def is_professional(self) -> bool:
         return self.claim_type == "professional"
+
+    @property
+    def status_in_words(self) -> str:
+        """What has become of it, and when: `paid on 2026-08-07`."""
+        status = _UNANSWERED.get(self.status, self.status)
+        return status if self.status_date is None else f"{status} on {self.status_date}"
 
     @property
     def service_dates(self) -> frozenset[date]:

@@ -8,12 +8,21 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from rules.engine.code_index import codes_by_rule, modifiers_by_rule
 from rules.engine.contrast import contrast
 from rules.engine.decision import Finding
-from rules.engine.examples import Example, claim_content, facility_claim_content
+from rules.engine.examples import (
+    HELD_SINCE,
+    Example,
+    a_claim,
+    claim_content,
+    earlier,
+    facility_claim_content,
+    with_history,
+)
 from rules.engine.explain import (
     are_rows,
     carc,
@@ -33,7 +42,7 @@ from rules.engine.explain import (
     size,
     source,
 )
-from rules.engine.history import NO_HISTORY, PriorClaim
+from rules.engine.history import NO_HISTORY, PriorClaim, PriorLine
 from rules.engine.payer import BASE_LAYERS, ROOT, PayerProfile, RuleChange
 from rules.engine.policy import DatedValue, Policy
 from rules.engine.rule import FAMILIES, Rule
@@ -67,7 +76,8 @@ How a source was seen: `official` the publisher's own page or file, `official-co
 described by a third party, `quoted` known from a quotation, `none` no document."""
 _ABOUT_CLEAN_CLAIMS = """\
 The examples of the rules differ from one of these in what is shown with them; for another payer, payer and member
-number differ too. Everybody in them is invented."""
+number differ too. So do the claims on file of the member: of each stand the account, what has become of it, the lines
+and what else differs. Everybody in them is invented."""
 
 
 def pages(ruleset: RuleSet, changelog: str = "") -> dict[str, str]:
@@ -144,11 +154,15 @@ def _example(rule: Rule, example: Example, ruleset: RuleSet) -> Iterator[str]:
         yield f"```yaml\n{differences}\n```\n"
     else:
         yield f"The {clean}{payer} as it is.\n"
-    if history != NO_HISTORY:
-        on_file = {each.claim_id: each for each in (*history.claims, *history.account)}.values()
-        yield "On file of the member:\n" if on_file else "No earlier claim of the member is on file.\n"
-        yield from (f"{_on_file(each)}" for each in on_file)
+    if example.on_file:
+        yield "On file of the member:\n"
+        yield from (f"- {_on_file(each)}" for each in example.on_file)
         yield ""
+    elif history != NO_HISTORY:
+        since_day = (
+            "" if history.held_since in (None, HELD_SINCE) else f", and claims are held since {history.held_since}"
+        )
+        yield f"No earlier claim of the member is on file{since_day}.\n"
     decision = ruleset.evaluate(*example)
     yield from (f"{_finding(finding)}\n" for finding in decision.findings if finding.rule_id == rule.id)
     reasons = [each.reason for each in decision.not_evaluated if each.rule_id == rule.id]
@@ -156,28 +170,59 @@ def _example(rule: Rule, example: Example, ruleset: RuleSet) -> Iterator[str]:
 
 
 def _on_file(claim: PriorClaim) -> str:
-    lines = "; ".join(
-        " ".join(
-            filter(
-                None,
-                (
-                    line.procedure_code,
-                    "-".join(line.modifiers),
-                    f"on {line.service_date}",
-                    f"at {line.place_of_service}" if line.place_of_service else "",
-                    f"x {line.units:f}" if line.units is not None else "",
-                ),
-            )
-        )
-        for line in claim.lines
-    )
-    frequency = "" if claim.frequency == "1" else f", frequency {claim.frequency}"
-    answered = f" {claim.status_date}" if claim.status_date else ""
-    number = f", payer's number {claim.payer_claim_control_number}" if claim.payer_claim_control_number else ""
-    return (
-        f"- {claim.claim_id}, {claim.claim_type}{frequency}, account {claim.patient_control_number}, received"
-        f" {claim.received_date}, {claim.status}{answered}{number}: {lines}"
-    )
+    """An earlier claim in words: what it bills and what became of it, and in what else it differs from a clean one."""
+    clean = _clean_prior(claim.claim_type)
+    said = [
+        f"claim {claim.claim_id}",
+        claim.claim_type,
+        f"account {claim.patient_control_number}",
+        f"frequency {claim.frequency}" if claim.frequency != clean.frequency else "",
+        f"original reference {claim.original_reference_number}" if claim.original_reference_number else "",
+        f"received on {claim.received_date}" if claim.received_date else "",
+        claim.status_in_words,
+        f"payer's number {claim.payer_claim_control_number}" if claim.payer_claim_control_number else "",
+        f"type of bill {claim.type_of_bill}" if claim.type_of_bill[:3] != clean.type_of_bill[:3] else "",
+        *_other(
+            ("biller", clean.billing_npi, claim.billing_npi),
+            ("tax number", clean.tax_number, claim.tax_number),
+            ("biller's taxonomy", clean.billing_taxonomy, claim.billing_taxonomy),
+            ("birth date", clean.patient.birth_date, claim.patient.birth_date),
+            ("first name", clean.patient.first_name, claim.patient.first_name),
+        ),
+    ]
+    lines = "; ".join(_line_on_file(line, clean.lines[0]) for line in claim.lines)
+    words = ", ".join(filter(None, said))
+    return words[0].upper() + words[1:] + (f": {lines}" if lines else "")
+
+
+def _line_on_file(line: PriorLine, clean: PriorLine) -> str:
+    units = "" if line.units is None else f"{line.units:f} unit{'' if line.units == 1 else 's'}"
+    said = [
+        f"{' '.join([line.procedure_code, *line.modifiers])} on {line.service_date or 'no date'}",
+        f"place of service {line.place_of_service}" if line.place_of_service else "",
+        units,
+        f"{line.charge_amount:f}" if line.charge_amount is not None else "",
+        f"tracking or authorization number {line.prior_authorization_number}"
+        if line.prior_authorization_number
+        else "",
+        *_other(
+            ("rendering provider", clean.rendering_npi, line.rendering_npi),
+            ("specialty", clean.specialty, line.specialty if line.rendering_npi else clean.specialty),
+        ),
+    ]
+    return ", ".join(filter(None, said))
+
+
+def _other(*fields: tuple[str, str, str]) -> Iterator[str]:
+    for name, usual, here in fields:
+        if here != usual:
+            yield f"{name} {here}" if here else f"no {name}"
+
+
+@cache
+def _clean_prior(claim_type: str) -> PriorClaim:
+    """A clean claim of that type, as it is on file."""
+    return with_history(a_claim(), earlier(facility=claim_type != "professional")).on_file[0]
 
 
 def _finding(finding: Finding) -> str:
