@@ -52,11 +52,13 @@ chaos: $(READY)  ## Everything is killed and restarted under load, and each clai
 docs: $(READY)  ## Write the pages about the rules anew
 	$(BIN)/claimscrub rules docs docs/rules
 
-schema: $(READY)  ## Write the published JSON Schema anew
+schema: $(READY)  ## Write the published JSON Schemas anew
 	$(BIN)/claimscrub schema > docs/contract/claim.schema.json
+	$(BIN)/claimscrub schema --kind status > docs/contract/status.schema.json
 
-samples: $(READY)  ## Write the 837 samples of the tests and of the demo anew
+samples: $(READY)  ## Write the X12 samples of the tests and of the demo anew
 	$(BIN)/python -m tests.x12.make_samples
+	$(BIN)/python -m tests.x12.make_response_samples
 	$(BIN)/python -m tests.x12.make_demo_claims
 
 golden: $(READY)  ## Write the decisions of the golden claims anew, after a change of the rules

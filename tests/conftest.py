@@ -5,9 +5,13 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from rules import RuleSet
 from tests.kafka_broker import Cluster, KafkaBroker
+
+settings.register_profile("untimed", deadline=None)  # how long an example takes is the benchmark's matter
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

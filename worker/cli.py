@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from pydantic_core import to_json
 from rich.table import Table
 
-from rules import ClaimError, Disposition, __version__, claim_schema
+from rules import Disposition, __version__, claim_schema
 from worker.answers import (
     Writer,
     clock_control_number,
@@ -32,12 +32,14 @@ from worker.answers import (
 from worker.codec import decision_content, envelope
 from worker.history import Memory
 from worker.history_cli import history
-from worker.inputs import Item, files_in, read_file
+from worker.inputs import CLAIMS, Item, read_paths
 from worker.pipeline import input_digest, judge
 from worker.reference_cli import reference
 from worker.rulebook import load_rulebook, members_of
 from worker.rules_cli import rules_group
 from worker.settings import PREFIX, Settings, load_settings
+from worker.status import status_schema
+from worker.status_cli import status_group
 from worker.terminal import CLEARED, DAY, FLAGGED, UNREADABLE, clear_errors, console, say, today
 from worker.x12.envelope import LAST_CONTROL_NUMBER, Written
 
@@ -328,12 +330,21 @@ def settings() -> None:
 
 
 @main.command()
-def schema() -> None:
-    """Print the JSON Schema of a claim event."""
-    click.echo(to_json(claim_schema(), indent=2).decode())
+@click.option(
+    "--kind",
+    type=click.Choice(["claim", "status"]),
+    default="claim",
+    show_default=True,
+    help="Of a claim event, or of a claim status event.",
+)
+def schema(kind: str) -> None:
+    """Print the JSON Schema of a claim event, or of a claim status event."""
+    printed = claim_schema() if kind == "claim" else status_schema()
+    click.echo(to_json(printed, indent=2).decode())
 
 
 main.add_command(reference)
+main.add_command(status_group)
 
 
 @main.group()
@@ -377,23 +388,8 @@ main.add_command(history)
 
 def _claims(paths: Iterable[str]) -> Iterator[Item]:
     """Each claim of some files; an item without a claim, and a line on standard error, for what is none."""
-    for given in paths:
-        nothing = True
-        for path in files_in(given):
-            nothing = False
-            try:
-                for item in read_file(path):
-                    try:
-                        yield item._replace(claim=item.read())
-                    except ClaimError as error:
-                        say(f"claimscrub: {item.source}: {error}")
-                        yield item._replace(claim=None)
-            except OSError as error:
-                say(f"claimscrub: {path}: {error.strerror or error}")
-                yield Item(path, b"")
-        if nothing:
-            say(f"claimscrub: {given}: no files in this folder; expected an 837, or claim events in JSON")
-            yield Item(given, b"")
+    for item, claim in read_paths(paths, CLAIMS, Item.read, say):
+        yield item._replace(claim=claim)
 
 
 def _check_output_options(

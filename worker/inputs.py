@@ -1,6 +1,7 @@
 """Claims in files: an 837, or claim events in JSON: one object, several, an array of them, or one a line (NDJSON).
 
-What a file is, is told by how it begins, whatever its name. An 837 is read in constant memory, from a pipe too.
+Likewise the answers to claims: a 277CA, an 835, or claim statuses in JSON. What a file is, is told by how it begins,
+whatever its name. X12 is read in constant memory, from a pipe too.
 """
 
 from __future__ import annotations
@@ -10,13 +11,15 @@ import io
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from json.decoder import JSONDecodeError
-from typing import Any, BinaryIO, NamedTuple, cast
+from typing import Any, BinaryIO, NamedTuple, TypeVar, cast
 
 from rules import Claim, ClaimError
-from worker.x12 import X12Error, looks_like_x12, read_events
+from worker.status import ClaimStatus
+from worker.x12 import StatusEvent, X12Error, looks_like_x12, read_events, read_statuses
+from worker.x12.errors import safe_control_number
 
 RESERVED_FOLDERS = frozenset({"done", "failed", "submitting"})
 """Folders in which `claimscrub submit --watch` keeps files that are not new any more."""
@@ -27,14 +30,15 @@ _UNFINISHED = (".tmp", ".part")
 _TELLING_BYTES = 16
 _MOST_BLANKS = 65_536
 _BUFFER_BYTES = 262_144
+_Read = TypeVar("_Read")
 
 
 class Item(NamedTuple):
     """One thing found in a file.
 
     Attributes:
-        source: file and line, or place in the 837, for messages.
-        raw: the claim event's bytes: as they stand in the file, or made from the 837.
+        source: file and line, or place in the X12, for messages.
+        raw: the event's bytes: as they stand in the file, or made from X12.
         error: why nothing more can be made of it, or None.
         claim: the claim, where reading has made it already.
     """
@@ -53,6 +57,29 @@ class Item(NamedTuple):
         if self.error is not None:
             raise self.error
         return self.claim or Claim.from_json(self.raw)
+
+    def read_status(self) -> ClaimStatus:
+        """The claim status.
+
+        Raises:
+            ClaimError: it is none.
+        """
+        if self.error is not None:
+            raise self.error
+        return ClaimStatus.from_json(self.raw)
+
+
+class Kind(NamedTuple):
+    """What files are read for.
+
+    Attributes:
+        x12: the items of a stream of X12 that is called so.
+        in_x12, in_json: what they are then, for messages.
+    """
+
+    x12: Callable[[BinaryIO, str], Iterator[Item]]
+    in_x12: str
+    in_json: str
 
 
 def is_passed_over(name: str) -> bool:
@@ -73,14 +100,48 @@ def files_in(path: str) -> Iterator[str]:
                 yield file
 
 
-def read_file(path: str) -> Iterator[Item]:
+def read_paths(
+    paths: Iterable[str], kind: Kind, read: Callable[[Item], _Read], say: Callable[[str], None]
+) -> Iterator[tuple[Item, _Read | None]]:
+    """Everything in some files and folders, with what is read of it; None, and a line that is said, where it is not.
+
+    Args:
+        paths: as the user typed them; `-` is the standard input.
+        kind: what they are read for.
+        read: reads an item; raises ClaimError.
+        say: takes each line.
+    """
+    for given in paths:
+        nothing = True
+        for path in files_in(given):
+            nothing = False
+            try:
+                for item in read_file(path, kind):
+                    try:
+                        yield item, read(item)
+                    except ClaimError as error:
+                        say(f"claimscrub: {item.source}: {error}")
+                        yield item, None
+            except OSError as error:
+                say(f"claimscrub: {path}: {error.strerror or error}")
+                yield Item(path, b""), None
+        if nothing:
+            say(f"claimscrub: {given}: no files in this folder; expected {kind.in_x12}, or {kind.in_json}")
+            yield Item(given, b""), None
+
+
+def read_file(path: str, kind: Kind | None = None) -> Iterator[Item]:
     """Everything in a file, in order; `-` is the standard input.
+
+    Args:
+        path: the file's name.
+        kind: what it is read for; claims, if not said.
 
     Raises:
         OSError: the file can't be opened or read.
     """
     with open_file(path) as file:
-        yield from read_stream(file, "stdin" if path == "-" else path)
+        yield from read_stream(file, "stdin" if path == "-" else path, kind)
 
 
 @contextmanager
@@ -97,25 +158,28 @@ def open_file(path: str) -> Iterator[BinaryIO]:
         yield file
 
 
-def read_stream(file: BinaryIO, name: str) -> Iterator[Item]:
+def read_stream(file: BinaryIO, name: str, kind: Kind | None = None) -> Iterator[Item]:
     """Everything in a stream, in order.
 
     Args:
         file: what is read, to its end; it need not be seekable.
         name: what to call it in messages.
+        kind: what it is read for; claims, if not said.
 
     Raises:
         OSError: the stream can't be read.
     """
+    kind = kind or CLAIMS
     beginning = _beginning(file)
     whole = cast("BinaryIO", io.BufferedReader(_Rejoined(beginning, file), _BUFFER_BYTES))
     if looks_like_x12(beginning):
-        yield from _x12(whole, name)
+        yield from kind.x12(whole, name)
     elif b"\0" in beginning:
         # Not read on: it may be of any size, and have no line that ends.
-        yield Item(name, b"", ClaimError("$", "binary content", "an 837, or claim events in JSON, in UTF-8"))
+        expected = f"{kind.in_x12}, or {kind.in_json}, in UTF-8"
+        yield Item(name, b"", ClaimError("$", "binary content", expected))
     else:
-        yield from _json(whole, name)
+        yield from _json(whole, name, kind)
 
 
 def _beginning(file: BinaryIO) -> bytes:
@@ -147,31 +211,48 @@ class _Rejoined(io.RawIOBase):
         return len(content)
 
 
-def _x12(file: BinaryIO, name: str) -> Iterator[Item]:
+def _claims_in_x12(file: BinaryIO, name: str) -> Iterator[Item]:
     for found in read_events(file):
         if isinstance(found, X12Error):
             yield Item(name, found.raw, found)
             continue
         where = found.claim.x12
         assert where is not None  # every claim that came from X12 has it
-        interchange = where["interchange_control_number"]
-        enclosing = f"interchange {interchange}, " if interchange else ""
-        place = f"{enclosing}transaction {where['transaction_control_number']}, claim {where['claim_number']}"
-        yield Item(f"{name}: {place}", found.raw, None, found.claim)
+        numbers = (where["interchange_control_number"], where["transaction_control_number"], where["claim_number"])
+        yield Item(_source(name, *numbers), found.raw, None, found.claim)
 
 
-def _json(file: BinaryIO, name: str) -> Iterator[Item]:
+def _statuses_in_x12(file: BinaryIO, name: str) -> Iterator[Item]:
+    for found in read_statuses(file):
+        if isinstance(found, StatusEvent):
+            interchange = safe_control_number(found.transaction.interchange.control_number)
+            transaction = safe_control_number(found.transaction.control_number)
+            yield Item(_source(name, interchange, transaction, found.number), found.raw)
+        else:
+            yield Item(name, b"", found)
+
+
+def _source(name: str, interchange: str, transaction: str, claim: int) -> str:
+    enclosing = f"interchange {interchange}, " if interchange else ""
+    return f"{name}: {enclosing}transaction {transaction}, claim {claim}"
+
+
+CLAIMS = Kind(_claims_in_x12, "an 837", "claim events in JSON")
+STATUSES = Kind(_statuses_in_x12, "a 277CA, an 835", "claim statuses in JSON")
+
+
+def _json(file: BinaryIO, name: str, kind: Kind) -> Iterator[Item]:
     number, first = 0, b""
     for number, line in enumerate(file, 1):
         first = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
         if first.strip():
             break
     if not first.strip():
-        yield Item(name, b"", ClaimError("$", "empty", "an 837, or claim events in JSON"))
+        yield Item(name, b"", ClaimError("$", "empty", f"{kind.in_x12}, or {kind.in_json}"))
     elif first.lstrip()[:1] == b"{" and _is_json(first):
         yield from _lines(first, file, name, number)
     else:
-        yield from _documents(first + file.read(), name, number)
+        yield from _documents(first + file.read(), name, number, kind.in_json)
 
 
 def _lines(first: bytes, rest: BinaryIO, name: str, number: int) -> Iterator[Item]:
@@ -181,12 +262,12 @@ def _lines(first: bytes, rest: BinaryIO, name: str, number: int) -> Iterator[Ite
             yield Item(f"{name}:{following}", line.strip())
 
 
-def _documents(content: bytes, name: str, number: int) -> Iterator[Item]:
+def _documents(content: bytes, name: str, number: int, expected: str) -> Iterator[Item]:
     """Objects that span lines, or stand in an array; else lines of which the first is broken."""
     try:
         text = content.decode()
     except UnicodeDecodeError as error:
-        yield Item(name, b"", ClaimError("$", f"not UTF-8 at byte {error.start}", "claim events in JSON, in UTF-8"))
+        yield Item(name, b"", ClaimError("$", f"not UTF-8 at byte {error.start}", f"{expected}, in UTF-8"))
         return
     position = len(text) - len(text.lstrip())
     in_array = text[position] == "["
@@ -208,7 +289,7 @@ def _documents(content: bytes, name: str, number: int) -> Iterator[Item]:
                 return
             said = f"{error.msg} in column {error.colno}" if isinstance(error, JSONDecodeError) else "nested too deep"
             broken = number + (error.lineno - 1 if isinstance(error, JSONDecodeError) else 0)
-            problem = ClaimError("$", f"not JSON: {said}; what follows was not read", "claim events in JSON")
+            problem = ClaimError("$", f"not JSON: {said}; what follows was not read", expected)
             yield Item(f"{name}:{broken}", b"", problem)
             return
         found = True

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import rules
-from rules.engine.ids import RESERVED, RETIRED, next_id
+from rules.engine.ids import RETIRED, next_id
 from rules.engine.rule import ADVICE, FAMILIES, Scope
 
 _NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)+")
@@ -171,7 +171,6 @@ def _check_name(name: str, built: Mapping[str, str]) -> None:
     for rule_id, other in built.items():
         if other == name:
             raise NewRuleError(f"{name}: is the name of {rule_id}")
-    for kept in (RESERVED, RETIRED):
-        for rule_id, (other, why) in kept.items():
-            if other == name:
-                raise NewRuleError(f"{name}: is kept for {rule_id} ({why})")
+    for rule_id, (other, why) in RETIRED.items():
+        if other == name:
+            raise NewRuleError(f"{name}: is kept for {rule_id} ({why})")

@@ -103,7 +103,7 @@ def rules_explain(
         if for_date is None and payer is None and claim_type is None and contract is None:
             text = explain(rule, ruleset)
         else:
-            payers = sorted(ruleset.profiles) if payer is None else [_known_payer(payer, ruleset)]
+            payers = sorted(ruleset.profiles) if payer is None else [known_payer(payer, ruleset)]
             day = for_date.date() if for_date else today()
             text = explain_for(rule, ruleset, day, payers, claim_type)
         if sys.stdout.isatty():
@@ -197,7 +197,7 @@ def _severities(ruleset: RuleSet, payer: str | None) -> dict[str, Severity]:
     """Rule id → severity, of all rules or of those that speak for a payer today."""
     if payer is None:
         return {rule.id: rule.severity for rule in ruleset.rules.values()}
-    profile = ruleset.profiles[_known_payer(payer, ruleset)]
+    profile = ruleset.profiles[known_payer(payer, ruleset)]
     severities = {}
     for rule in ruleset.rules.values():
         compiled = compile_rule(rule, profile, ruleset.reference, today())
@@ -253,7 +253,8 @@ def _under(contract: str, ruleset: RuleSet) -> RuleSet:
     return ruleset.under(contract)
 
 
-def _known_payer(key: str, ruleset: RuleSet) -> str:
+def known_payer(key: str, ruleset: RuleSet) -> str:
+    """A payer key as the rule set has it, however it is written; ends the command if there is none."""
     if key.upper() in ruleset.profiles:
         return key.upper()
     raise refusal(f"no payer {key}; there are {', '.join(sorted(ruleset.profiles))}")

@@ -1,4 +1,4 @@
-"""Publishing claim events to the submitted topic: at once, or in transactions that remember how far they have come."""
+"""Publishing claim events and claim statuses: at once, or in transactions that remember how far they have come."""
 
 from __future__ import annotations
 
@@ -19,18 +19,24 @@ _QUEUE_FULL_WAIT_SECONDS = 0.5
 _Answer = TypeVar("_Answer")
 
 
-class Submitter:
-    """Publishes claim events; leaving the context waits until the brokers have them all.
+class _Publisher:
+    """Publishes events to a topic; leaving the context waits until the brokers have them all.
+
+    Args:
+        settings: the brokers.
+        topic: the topic.
+        what: what the events are, in the plural.
 
     Raises:
         KafkaProblemError: the brokers do not answer, the topic is missing, or an event was refused.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self.topic = settings.submitted_topic
+    def __init__(self, settings: Settings, topic: str, what: str) -> None:
+        self.topic = topic
         self.count = 0
+        self._what = what
         self._failure: str | None = None
-        require_topics(settings, [settings.submitted_topic])
+        require_topics(settings, [topic])
         config: dict[str, Any] = {
             **producer_config(settings),
             "enable.idempotence": True,
@@ -39,8 +45,14 @@ class Submitter:
         }
         self._producer = Producer(config)
 
-    def submit(self, claim_id: str, key: bytes, raw: bytes) -> None:
-        """Queue one claim event; the key is its member's, as `Members.key_of_claim` makes it."""
+    def _publish(self, key: bytes, raw: bytes, name: str) -> None:
+        """Queue one event.
+
+        Args:
+            key: of the record.
+            raw: the event.
+            name: what to call it where it is refused.
+        """
         while True:
             try:
                 self._producer.produce(self.topic, raw, key, on_delivery=self._delivered)
@@ -48,7 +60,7 @@ class Submitter:
             except BufferError:
                 self._producer.poll(_QUEUE_FULL_WAIT_SECONDS)
             except KafkaException as error:
-                raise KafkaProblemError(f"claim {claim_id}: {error.args[0].str()}") from None
+                raise KafkaProblemError(f"{name}: {error.args[0].str()}") from None
         self._producer.poll(0)
 
     def _delivered(self, error: Any, _: Any) -> None:
@@ -65,7 +77,35 @@ class Submitter:
     ) -> None:
         self._producer.flush()
         if self._failure is not None and error is None:
-            raise KafkaProblemError(f"published {self.count} claims, then: {self._failure}")
+            raise KafkaProblemError(f"published {self.count} {self._what}, then: {self._failure}")
+
+
+class Submitter(_Publisher):
+    """Publishes claim events to the submitted topic."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings, settings.submitted_topic, "claims")
+
+    def submit(self, claim_id: str, key: bytes, raw: bytes) -> None:
+        """Queue one claim event; the key is its member's, as `Members.key_of_claim` makes it."""
+        self._publish(key, raw, f"claim {claim_id}")
+
+
+class StatusPublisher(_Publisher):
+    """Publishes claim status events to the status topic."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings, settings.status_topic, "claim statuses")
+
+    def publish(self, key: bytes, raw: bytes, source: str) -> None:
+        """Queue one claim status event.
+
+        Args:
+            key: of the member whose claim it is about, as `Members.key_of` makes it.
+            raw: the event.
+            source: where it came from, for messages.
+        """
+        self._publish(key, raw, source)
 
 
 class Progress(NamedTuple):

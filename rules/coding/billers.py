@@ -3,6 +3,7 @@
 from typing import Final
 
 from rules.engine.claim import Claim, ServiceLine
+from rules.engine.history import PriorClaim
 
 _TAXONOMY: Final = "261QA1903X"
 _PLACE_OF_SERVICE: Final = "24"
@@ -13,6 +14,11 @@ def is_surgery_center(claim: Claim) -> bool:
     """Whether a professional claim is known to be an ambulatory surgery center's own."""
     stated = claim.practice.ambulatory_surgery_center
     return claim.billing_provider.taxonomy == _TAXONOMY if stated is None else stated
+
+
+def was_surgery_center(prior: PriorClaim) -> bool:
+    """Whether an earlier professional claim is known to be an ambulatory surgery center's own."""
+    return prior.is_professional and prior.billing_taxonomy == _TAXONOMY
 
 
 def may_be_surgery_center(claim: Claim, place_of_service: str) -> bool:

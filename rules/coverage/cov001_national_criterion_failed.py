@@ -15,6 +15,7 @@ from rules.coverage.replacement import is_replacement
 from rules.engine.claim import Claim
 from rules.engine.decision import Flag, Severity
 from rules.engine.examples import a_claim
+from rules.engine.history import History
 from rules.engine.rule import rule
 
 _NATIONAL_POLICY = "N386"
@@ -36,10 +37,10 @@ _NATIONAL_POLICY = "N386"
     clean=(a_claim(), a_claim(case_facts={"ncd_trial_relief": False, "replacement": True})),
     flagged=(a_claim(case_facts={"ncd_trial_relief": False}), a_claim("SCAN", case_facts={"ncd_screening": False})),
 )
-def check(claim: Claim, policy: Mapping[str, Any]) -> Flag | None:
+def check(claim: Claim, history: History, policy: Mapping[str, Any]) -> Flag | None:
     facts, criteria = claim.case_facts, policy["coverage.national_criteria"]
     failed = {fact: element for fact, element in criteria.items() if getattr(facts, fact) is False}
-    if not failed or is_replacement(claim, policy["coverage.replacement_diagnoses"]):
+    if not failed or is_replacement(claim, history, policy["coverage.replacement_diagnoses"]):
         return None
     named = "; ".join(failed.values())
     return Flag(

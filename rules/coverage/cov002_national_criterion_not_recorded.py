@@ -17,6 +17,7 @@ from rules.coverage.replacement import is_replacement
 from rules.engine.claim import Claim
 from rules.engine.decision import Flag, Severity
 from rules.engine.examples import a_claim
+from rules.engine.history import History
 from rules.engine.rule import rule
 
 _NATIONAL_POLICY = "N386"
@@ -45,11 +46,11 @@ _ALL_MET = {
     clean=(a_claim(case_facts=_ALL_MET), a_claim(diagnoses=[{"code": "Z45.42"}])),
     flagged=(a_claim(), a_claim("MEDICARE_ADV", case_facts={**_ALL_MET, "ncd_facilities": None})),
 )
-def check(claim: Claim, policy: Mapping[str, Any]) -> Flag | None:
+def check(claim: Claim, history: History, policy: Mapping[str, Any]) -> Flag | None:
     facts = claim.case_facts
     elements = policy["coverage.national_criteria"]
     missing = tuple([element for fact, element in elements.items() if getattr(facts, fact) is None])
-    if not missing or is_replacement(claim, policy["coverage.replacement_diagnoses"]):
+    if not missing or is_replacement(claim, history, policy["coverage.replacement_diagnoses"]):
         return None
     return _flag(missing)
 

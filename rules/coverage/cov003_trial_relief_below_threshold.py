@@ -18,6 +18,7 @@ from rules.coverage.replacement import is_replacement
 from rules.engine.claim import CaseFacts, Claim
 from rules.engine.decision import Severity
 from rules.engine.examples import a_claim
+from rules.engine.history import History
 from rules.engine.rule import rule
 
 _LABELS = {"trial_relief_pct": "trial relief", "analgesic_reduction_pct": "analgesic reduction"}
@@ -47,13 +48,13 @@ _LABELS = {"trial_relief_pct": "trial relief", "analgesic_reduction_pct": "analg
     clean=(a_claim("MP328"), a_claim("MP328", case_facts={"trial_relief_pct": "50"})),
     flagged=(a_claim("MP328", case_facts={"trial_relief_pct": "49"}), a_claim(case_facts={"trial_relief_pct": "30"})),
 )
-def check(claim: Claim, policy: Mapping[str, Any]) -> Answers | None:
+def check(claim: Claim, history: History, policy: Mapping[str, Any]) -> Answers | None:
     breaches = [
         breach
         for criterion in policy["coverage.criteria"].get("trial_relief_pct", ())
         if (breach := _breach(claim.case_facts, criterion)) is not None
     ]
-    if not breaches or is_replacement(claim, policy["coverage.replacement_diagnoses"]):
+    if not breaches or is_replacement(claim, history, policy["coverage.replacement_diagnoses"]):
         return None
     return answers(claim, breaches, policy["place_of_service.contractor_areas"])
 

@@ -16,6 +16,7 @@ from rules.coverage.replacement import is_replacement
 from rules.engine.claim import Claim
 from rules.engine.decision import Severity
 from rules.engine.examples import a_claim
+from rules.engine.history import History
 from rules.engine.rule import rule
 
 _LABELS = {
@@ -50,7 +51,7 @@ _LABELS = {
         a_claim("AETNA", case_facts={"conservative_months": "5"}),
     ),
 )
-def check(claim: Claim, policy: Mapping[str, Any]) -> Answers | None:
+def check(claim: Claim, history: History, policy: Mapping[str, Any]) -> Answers | None:
     facts = claim.case_facts
     criteria = policy["coverage.criteria"]
     breaches = [
@@ -60,7 +61,7 @@ def check(claim: Claim, policy: Mapping[str, Any]) -> Answers | None:
         for criterion in criteria[fact]
         if supplied < criterion["at_least"] and _fits(claim, criterion, policy["diagnoses.matrix"])
     ]
-    if not breaches or is_replacement(claim, policy["coverage.replacement_diagnoses"]):
+    if not breaches or is_replacement(claim, history, policy["coverage.replacement_diagnoses"]):
         return None
     return answers(claim, breaches, policy["place_of_service.contractor_areas"])
 

@@ -15,6 +15,7 @@ from rules.coverage.replacement import is_replacement
 from rules.engine.claim import Claim
 from rules.engine.decision import Severity
 from rules.engine.examples import a_claim
+from rules.engine.history import History
 from rules.engine.rule import rule
 
 
@@ -36,11 +37,11 @@ from rules.engine.rule import rule
         a_claim(practice={"contractor_area": "JF"}, case_facts={"psych_eval": False}),
     ),
 )
-def check(claim: Claim, policy: Mapping[str, Any]) -> Answers | None:
+def check(claim: Claim, history: History, policy: Mapping[str, Any]) -> Answers | None:
     if claim.case_facts.psych_eval is not False:
         return None
     criteria = policy["coverage.criteria"].get("psych_eval")
-    if criteria is None or is_replacement(claim, policy["coverage.replacement_diagnoses"]):
+    if criteria is None or is_replacement(claim, history, policy["coverage.replacement_diagnoses"]):
         return None
     breaches = [
         Breach(

@@ -17,6 +17,7 @@ from rules.coverage.replacement import is_replaced_on
 from rules.engine.claim import Claim, ServiceLine
 from rules.engine.decision import Flag, Severity
 from rules.engine.examples import a_claim
+from rules.engine.history import History
 from rules.engine.rule import rule
 
 
@@ -43,13 +44,13 @@ from rules.engine.rule import rule
         a_claim("CIGNA", diagnoses=[{"code": "G90.59"}]),
     ),
 )
-def check(claim: Claim, line: ServiceLine, policy: Mapping[str, Any]) -> Flag | None:
+def check(claim: Claim, line: ServiceLine, history: History, policy: Mapping[str, Any]) -> Flag | None:
     row = excluding_row(claim, line, policy["coverage.exclusions"].get("COV008", {}), policy["diagnoses.matrix"])
     if row is None or (
         row.get("without_earlier_surgery") and has_earlier_surgery(claim, policy["coverage.earlier_surgery_diagnoses"])
     ):
         return None
-    if is_replaced_on(claim, line, policy["coverage.replacement_diagnoses"]):
+    if is_replaced_on(claim, line, history, policy["coverage.replacement_diagnoses"]):
         return None
     codes = listed(claim, line)
     return Flag(

@@ -16,6 +16,7 @@ from rules.coverage.replacement import is_replaced_on
 from rules.engine.claim import Claim, ServiceLine
 from rules.engine.decision import Flag, Severity
 from rules.engine.examples import a_claim
+from rules.engine.history import History
 from rules.engine.rule import rule
 
 _LISTED = "C"
@@ -48,11 +49,15 @@ _MARKS = {"N": "named as not covered", "W": "unspecific or advisory", "U": "not 
         a_claim("MP328", diagnoses=[{"code": "R52"}, {"code": "M96.1"}]),
     ),
 )
-def check(claim: Claim, line: ServiceLine, policy: Mapping[str, Any]) -> Flag | None:
+def check(claim: Claim, line: ServiceLine, history: History, policy: Mapping[str, Any]) -> Flag | None:
     matrix, marked = policy["diagnoses.matrix"], policy["coverage.matrix_column"]
     pointed_to = claim.diagnoses_pointed_to(line)
     marks = {each.code: _mark(matrix, marked, each.undotted) for each in pointed_to if each.code}
-    if not marks or _LISTED in marks.values() or is_replaced_on(claim, line, policy["coverage.replacement_diagnoses"]):
+    if (
+        not marks
+        or _LISTED in marks.values()
+        or is_replaced_on(claim, line, history, policy["coverage.replacement_diagnoses"])
+    ):
         return None
     named = ", ".join(f"{code} ({_MARKS[mark]})" for code, mark in marks.items())
     return Flag(

@@ -17,6 +17,7 @@ from rules.coverage.replacement import is_replaced_on
 from rules.engine.claim import Claim, ServiceLine
 from rules.engine.decision import Flag, Severity
 from rules.engine.examples import a_claim
+from rules.engine.history import History
 from rules.engine.rule import rule
 
 
@@ -46,11 +47,11 @@ from rules.engine.rule import rule
         a_claim("CIGNA", diagnoses=[{"code": "M54.16"}]),
     ),
 )
-def check(claim: Claim, line: ServiceLine, policy: Mapping[str, Any]) -> Flag | None:
+def check(claim: Claim, line: ServiceLine, history: History, policy: Mapping[str, Any]) -> Flag | None:
     row = excluding_row(claim, line, policy["coverage.exclusions"].get("COV010", {}), policy["diagnoses.matrix"])
     if row is None or has_earlier_surgery(claim, policy["coverage.earlier_surgery_diagnoses"]):
         return None
-    if is_replaced_on(claim, line, policy["coverage.replacement_diagnoses"]):
+    if is_replaced_on(claim, line, history, policy["coverage.replacement_diagnoses"]):
         return None
     return Flag(
         f"{GENERATOR} points only to {listed(claim, line)}, and nothing shows earlier spine surgery: "

@@ -15,6 +15,7 @@ from rules.coverage.replacement import is_replacement
 from rules.engine.claim import Claim
 from rules.engine.decision import Flag, Severity
 from rules.engine.examples import a_claim
+from rules.engine.history import History
 from rules.engine.rule import rule
 
 
@@ -38,7 +39,7 @@ from rules.engine.rule import rule
         a_claim("CIGNA", diagnoses=[{"code": "G90.521"}], case_facts={"device_mode": "DRG"}),
     ),
 )
-def check(claim: Claim, policy: Mapping[str, Any]) -> list[Flag] | None:
+def check(claim: Claim, history: History, policy: Mapping[str, Any]) -> list[Flag] | None:
     mode = claim.case_facts.device_mode
     return [
         Flag(
@@ -47,14 +48,14 @@ def check(claim: Claim, policy: Mapping[str, Any]) -> list[Flag] | None:
             severity=severity_of(row),
         )
         for row in policy["coverage.exclusions"].get("COV012", ())
-        if row["mode"] == mode and not _is_covered(claim, row, policy)
+        if row["mode"] == mode and not _is_covered(claim, history, row, policy)
     ] or None
 
 
-def _is_covered(claim: Claim, row: Mapping[str, Any], policy: Mapping[str, Any]) -> bool:
+def _is_covered(claim: Claim, history: History, row: Mapping[str, Any], policy: Mapping[str, Any]) -> bool:
     """Whether the claim shows what the row leaves open; where it points to nothing at all, nobody can tell."""
     if "groups" not in row:
-        return is_replacement(claim, policy["coverage.replacement_diagnoses"])
+        return is_replacement(claim, history, policy["coverage.replacement_diagnoses"])
     matrix = policy["diagnoses.matrix"]
     diagnoses = diagnoses_for_generator(claim)
     return not diagnoses or any(group_of(each.undotted, matrix) in row["groups"] for each in diagnoses)

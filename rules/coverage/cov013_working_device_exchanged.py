@@ -15,6 +15,7 @@ from rules.coverage.replacement import is_replacement
 from rules.engine.claim import Claim
 from rules.engine.decision import Severity
 from rules.engine.examples import a_claim
+from rules.engine.history import History
 from rules.engine.rule import rule
 
 
@@ -38,11 +39,11 @@ from rules.engine.rule import rule
         a_claim("CIGNA", case_facts={"device_usable": True, "replacement": True}),
     ),
 )
-def check(claim: Claim, policy: Mapping[str, Any]) -> Answers | None:
+def check(claim: Claim, history: History, policy: Mapping[str, Any]) -> Answers | None:
     if not claim.case_facts.device_usable:
         return None
     criteria = policy["coverage.criteria"].get("device_usable")
-    if criteria is None or not is_replacement(claim, policy["coverage.replacement_diagnoses"]):
+    if criteria is None or not is_replacement(claim, history, policy["coverage.replacement_diagnoses"]):
         return None
     breaches = [
         Breach(

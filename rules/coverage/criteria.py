@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from rules.engine.claim import Claim
+from rules.engine.claim import Claim, ServiceLine
 from rules.engine.decision import Flag, NotEvaluated, Severity
 from rules.engine.policy import Confidence
 from rules.facility.contractor_area import ContractorArea, contractor_area
@@ -32,6 +32,7 @@ class Breach(NamedTuple):
         asks: what the policy does about it, in words that go on after "the policy".
         field: path of the fact.
         remedy: what to do, when it depends on the criterion.
+        line: the service line concerned, if it is about one.
     """
 
     criterion: Criterion
@@ -39,6 +40,7 @@ class Breach(NamedTuple):
     asks: str
     field: str
     remedy: str | None = None
+    line: ServiceLine | None = None
 
 
 def severity_of(row: Mapping[str, Any]) -> Severity | None:
@@ -79,6 +81,7 @@ def _local_policy(local_policies: Mapping[str, str], area: ContractorArea) -> st
 def _flag(breach: Breach, policy: str, rarc: str, severity: Severity | None) -> Flag:
     return Flag(
         f"{breach.said}; {policy} {breach.asks}",
+        line=breach.line,
         field=breach.field,
         remedy=breach.remedy,
         severity=severity,

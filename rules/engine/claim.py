@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from datetime import date
 from decimal import Decimal
 from functools import cache
-from typing import Annotated, Any, Literal, NoReturn, Self
+from typing import Annotated, Any, Literal, NoReturn, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -30,6 +30,8 @@ from pydantic import (
 from pydantic.dataclasses import dataclass
 from pydantic_core import CoreSchema, PydanticKnownError, core_schema
 from typing_extensions import TypedDict
+
+_Read = TypeVar("_Read")
 
 
 class ClaimError(ValueError):
@@ -485,29 +487,7 @@ class Claim:
         Raises:
             ClaimError: it is not a claim; the error names the JSON path, the problem and what is expected.
         """
-        try:
-            claim = _reader().validate_json(raw)
-        except ValidationError as error:
-            claim = cls._without_blanks(raw, error)
-        # Pydantic's JSON reader lets NaN and Infinity pass in fields it does not know; a strict reader would not.
-        text = raw.encode() if isinstance(raw, str) else raw
-        if b"NaN" in text or b"Infinity" in text:
-            _parse(text)
-        return claim
-
-    @classmethod
-    def _without_blanks(cls, raw: bytes | str, error: ValidationError) -> Claim:
-        """Read a claim again whose dates or amounts are blank strings: blank means missing, and a rule will say so."""
-        errors = error.errors(include_url=False)
-        if any(not _is_blank(each["input"]) or each["loc"] == ("claim_id",) for each in errors):
-            raise _claim_error(error, raw) from None
-        content = _parse(raw)
-        for each in reversed(errors):  # from the end, so that the positions of what stands before hold
-            _remove(content, each["loc"])
-        try:
-            return _reader().validate_json(json.dumps(content))
-        except ValidationError as again:
-            raise _claim_error(again, raw) from None
+        return read_json(_reader(), raw, "claimscrub schema")
 
     def changed(self, **changes: Any) -> Self:
         """The claim with other values in some fields, which are taken as they are."""
@@ -594,8 +574,48 @@ def _reader() -> TypeAdapter[Claim]:
 
 def claim_schema() -> dict[str, Any]:
     """The published JSON Schema of a claim event."""
-    schema = _reader().json_schema()
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+    return published_schema(_reader())
+
+
+def published_schema(reader: TypeAdapter[Any]) -> dict[str, Any]:
+    """The JSON Schema of what a reader reads."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **reader.json_schema()}
+
+
+def read_json(reader: TypeAdapter[_Read], raw: bytes | str, schema_command: str) -> _Read:
+    """Read one event.
+
+    Args:
+        reader: of the event.
+        raw: a JSON object in UTF-8.
+        schema_command: the command that prints the event's schema, for messages.
+
+    Raises:
+        ClaimError: it is none; the error names the JSON path, the problem and what is expected.
+    """
+    try:
+        event = reader.validate_json(raw)
+    except ValidationError as error:
+        event = _without_blanks(reader, raw, error, schema_command)
+    # Pydantic's JSON reader lets NaN and Infinity pass in fields it does not know; a strict reader would not.
+    text = raw.encode() if isinstance(raw, str) else raw
+    if b"NaN" in text or b"Infinity" in text:
+        _parse(text)
+    return event
+
+
+def _without_blanks(reader: TypeAdapter[_Read], raw: bytes | str, error: ValidationError, schema_command: str) -> _Read:
+    """Read an event again whose dates or amounts are blank strings: blank means missing, and a rule will say so."""
+    errors = error.errors(include_url=False)
+    if any(not _is_blank(each["input"]) or each["loc"] == ("claim_id",) for each in errors):
+        raise _claim_error(error, raw, schema_command) from None
+    content = _parse(raw)
+    for each in reversed(errors):  # from the end, so that the positions of what stands before hold
+        _remove(content, each["loc"])
+    try:
+        return reader.validate_json(json.dumps(content))
+    except ValidationError as again:
+        raise _claim_error(again, raw, schema_command) from None
 
 
 _EXPECTED = {
@@ -638,7 +658,7 @@ _PROBLEM = {
 }
 
 
-def _claim_error(error: ValidationError, raw: bytes | str) -> ClaimError:
+def _claim_error(error: ValidationError, raw: bytes | str, schema_command: str) -> ClaimError:
     """The first of pydantic's complaints in our own words, without any value of the claim in them."""
     first = error.errors(include_url=False, include_input=False)[0]
     kind, location = first["type"], first["loc"]
@@ -646,7 +666,7 @@ def _claim_error(error: ValidationError, raw: bytes | str) -> ClaimError:
         # The reader's own words name line and column, never content.
         return ClaimError("$", first["msg"].replace("Invalid JSON: ", "not JSON: "), "one JSON object in UTF-8")
     problem = _PROBLEM.get(kind, "not valid")
-    expected = _EXPECTED.get(kind, "what the claim schema says (claimscrub schema)")
+    expected = _EXPECTED.get(kind, f"what the schema says ({schema_command})")
     if kind == "literal_error":
         expected = "one of " + str(first["ctx"]["expected"]).replace("''", "blank").replace(" or ", ", ")
     return ClaimError(json_path(location), problem, expected, _claim_id_of(raw))

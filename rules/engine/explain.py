@@ -71,7 +71,7 @@ def facts(rule: Rule, ruleset: RuleSet) -> Iterator[tuple[str, str]]:
     yield "Likely denial", denial(category)
     yield "277CA status", ":".join((category.status_category, *category.status_codes[:1], *category.entities[:1]))
     yield "Remedy", rule.remedy
-    if rule.scope == "history":
+    if rule.reads_history:
         yield "Looks back", "as long as claims are held" if rule.lookback is None else _days(rule.lookback)
     if rule.requires:
         yield "Needs", f"`{rule.requires}` on the claim event; without it, not evaluated"

@@ -8,8 +8,7 @@ again makes a duplicate. The claim under review is never among them: `rules.engi
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from decimal import Decimal
 from typing import Final, Literal, NamedTuple
 
@@ -110,6 +109,7 @@ class PriorClaim(NamedTuple):
     type_of_bill: str = ""
     original_reference_number: str = ""
     clearinghouse_trace_number: str = ""
+    billing_taxonomy: str = ""
     lines: tuple[PriorLine, ...] = ()
     changes: tuple[StatusChange, ...] = ()
     status: Status = "received"
@@ -132,8 +132,7 @@ class PriorService(NamedTuple):
     line: PriorLine
 
 
-@dataclass(frozen=True, slots=True)
-class History:
+class History(NamedTuple):
     """The earlier claims of one member, as they count for the claim under review.
 
     Attributes:
@@ -169,8 +168,10 @@ class History:
                     yield PriorService(claim, line)
 
     def is_held(self, day: date, days: int) -> bool:
-        """Whether history is held for so many days before a day."""
-        return self.held_since is not None and self.held_since <= day - timedelta(days=days)
+        """Whether history is held for so many days before a day, and nothing of it had to be dropped."""
+        if self.held_since is None or (day - self.held_since).days < days:
+            return False
+        return self.dropped_through is None or (day - self.dropped_through).days > days
 
 
 NO_HISTORY = History()

@@ -85,6 +85,7 @@ class PlanKey(NamedTuple):
         is_authorized: whether claim or line carries an authorization number.
         facts: names of the case facts supplied; one that is null is not.
         eligibility, provider_records: whether there are any.
+        has_history: whether anything is held of the member's earlier claims, or it is not known whether.
         triggered: ids of the rules that one of the claim's diagnoses concerns.
     """
 
@@ -98,6 +99,7 @@ class PlanKey(NamedTuple):
     facts: frozenset[str]
     eligibility: bool
     provider_records: bool
+    has_history: bool
     triggered: frozenset[str] = NOTHING
 
 
@@ -107,6 +109,8 @@ class Plan(NamedTuple):
     Attributes:
         line_checks: procedure code, `represented` → the checks of a line with it.
         group_checks: codes of a group, likewise → its checks, as far as such groups have come; see `RulePack.group`.
+        informed_claim_checks, informed_line_checks: those of claims and lines that take the history too; codes without
+            any are left out.
         not_evaluated: rules that lack what they require.
     """
 
@@ -115,6 +119,8 @@ class Plan(NamedTuple):
     history_checks: tuple[Call, ...]
     line_checks: Mapping[str, tuple[Call, ...]]
     group_checks: dict[frozenset[str], tuple[Call, ...]]
+    informed_claim_checks: tuple[Call, ...]
+    informed_line_checks: Mapping[str, tuple[Call, ...]]
     not_evaluated: tuple[Unevaluated, ...]
 
 
@@ -147,8 +153,13 @@ class RulePack:
         self.thorough = thorough
         self._named = named
         self._calls_of = {
-            scope: tuple((each, each.check, each.policy) for each in rules if each.rule.scope == scope)
+            (scope, informed): tuple(
+                (each, each.check, each.policy)
+                for each in rules
+                if each.rule.scope == scope and (each.rule.reads_history and scope != "history") == informed
+            )
             for scope in PARAMETERS
+            for informed in (False, True)
         }
         self._plans: dict[tuple[Any, ...], Plan] = {}
         self._diagnosed = () if thorough else tuple(each for each in rules if each.rule.concerns_diagnosis is not None)
@@ -229,6 +240,12 @@ class RulePack:
             history_checks=self._calls("history", key.codes, key),
             line_checks={code: self._calls("line", frozenset({code}), key) for code in key.codes},
             group_checks={},
+            informed_claim_checks=self._calls("claim", key.codes, key, informed=True),
+            informed_line_checks={
+                code: calls
+                for code in key.codes
+                if (calls := self._calls("line", frozenset({code}), key, informed=True))
+            },
             not_evaluated=tuple(
                 Unevaluated(each.rule.id, each.rule.name, None, _MISSING[each.rule.requires or ""])
                 for each in lacking
@@ -236,10 +253,10 @@ class RulePack:
             ),
         )
 
-    def _calls(self, scope: Scope, codes: frozenset[str], key: PlanKey) -> tuple[Call, ...]:
+    def _calls(self, scope: Scope, codes: frozenset[str], key: PlanKey, *, informed: bool = False) -> tuple[Call, ...]:
         return tuple(
             call
-            for call in self._calls_of[scope]
+            for call in self._calls_of[scope, informed]
             if (call[0].rule.requires is None or getattr(key, call[0].rule.requires))
             and self._is_concerned(call[0], codes, key)
         )

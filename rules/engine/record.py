@@ -23,6 +23,8 @@ MOST_LINES: Final = 1_000
 """Of one member, where nothing else is said."""
 _MOST_CHANGES: Final = 20
 _TAKEN_IN: Final[frozenset[Status]] = frozenset({"accepted", "paid", "denied"})
+_NEVER_TAKEN_IN: Final[frozenset[Status]] = frozenset({"rejected", "flagged"})
+_OVER: Final[frozenset[Status]] = frozenset({"rejected", "replaced", "voided"})
 
 
 class StoredClaim(NamedTuple):
@@ -31,12 +33,11 @@ class StoredClaim(NamedTuple):
     Attributes:
         ordinal: its place in the order in which claims and answers of the member came.
         digest: of the claim event's bytes.
-        is_flagged: by the decision about it.
+        claim: with the status that the decision about it gave it: received or flagged.
     """
 
     ordinal: int
     digest: str
-    is_flagged: bool
     claim: PriorClaim
 
 
@@ -62,6 +63,8 @@ class Answer(NamedTuple):
     Attributes:
         claim_id: of the claim event.
         payer_claim_control_number: the payer's number of the claim; names it where an earlier answer gave the same.
+        original_reference_number: the number that the payer gave before, where it has corrected its own answer under
+            another.
     """
 
     status: Status
@@ -71,6 +74,7 @@ class Answer(NamedTuple):
     billing_npi: str = ""
     clearinghouse_trace_number: str = ""
     payer_claim_control_number: str = ""
+    original_reference_number: str = ""
 
 
 NO_RECORD = MemberRecord()
@@ -99,113 +103,94 @@ def history_of(
         patient: its patient.
         held_since: receipt date of the first claim ever recorded, of whatever member.
     """
+    dropped_through = record.dropped_through
     if not record.claims:
-        return History(patient=patient, held_since=held_since, dropped_through=record.dropped_through)
+        return History((), None, (), patient, held_since, dropped_through)
     same = delivered_before(record, claim.claim_id, digest)
-    before = record.next_ordinal if same is None else same.ordinal
-    account = (claim.patient_control_number, claim.billing_provider.npi)
-    seen = _as_of(record, before)
-    earlier = [
-        (stored, known)
-        for stored, known in zip(record.claims, seen, strict=True)
-        if known is not None and stored.claim.claim_id != claim.claim_id
-    ]
-    chain = _resolve(earlier)
-    claims = [known for _, known in earlier]
-    correction = claim.frequency in CORRECTIONS
+    claims = _as_of(record, record.next_ordinal if same is None else same.ordinal, claim.claim_id)
+    chain = _resolve(claims)
+    control_number, npi = claim.patient_control_number, claim.billing_provider.npi
     predecessor = None
     out: set[int] = set()
-    if correction:
-        position = _predecessor(claims, len(claims), claim.original_reference_number, account)
+    if claim.frequency in CORRECTIONS:
+        position = _predecessor(claims, len(claims), claim.original_reference_number, (control_number, npi))
         if position is not None:
             predecessor = claims[position]
             before_it = _replaced_by(chain, position)
             after_it = (number for number in chain if position in _replaced_by(chain, number))
             out = {position, *before_it, *after_it}
-    mine = [
-        number
-        for number, known in enumerate(claims)
-        if number in out or (account[0] and (known.patient_control_number, known.billing_npi) == account)
-    ]
-    not_taken_in = {
-        number for number in mine if claims[number].status in ("rejected", "flagged") and number not in out
-    } | _sent_again(claims)
-    return History(
-        claims=tuple(
-            known
-            for number, known in enumerate(claims)
-            if number not in out
-            and number not in not_taken_in
-            and known.status not in ("rejected", "replaced", "voided")
+    sent_again = _sent_again(claims)
+    account: list[PriorClaim] = []
+    counted: list[PriorClaim] = []
+    for number, known in enumerate(claims):
+        status = known.status
+        is_out = number in out
+        is_mine = is_out or (
+            known.patient_control_number == control_number and known.billing_npi == npi and control_number != ""
+        )
+        if is_mine:
+            account.append(known)
+        if (
+            status not in _OVER
+            and not is_out
+            and number not in sent_again
             and known.frequency != VOID
-        ),
-        predecessor=predecessor,
-        account=tuple(claims[number] for number in mine),
-        patient=patient,
-        held_since=held_since,
-        dropped_through=record.dropped_through,
-    )
+            and not (is_mine and status == "flagged")
+        ):
+            counted.append(known)
+    return History(tuple(counted), predecessor, tuple(account), patient, held_since, dropped_through)
 
 
 def standing(record: MemberRecord) -> list[PriorClaim]:
     """Every claim of a record with the status that it has by now, oldest first."""
-    earlier = [
-        (stored, known)
-        for stored, known in zip(record.claims, _as_of(record, record.next_ordinal), strict=True)
-        if known is not None
-    ]
-    _resolve(earlier)
-    return [known for _, known in earlier]
+    claims = _as_of(record, record.next_ordinal)
+    _resolve(claims)
+    return claims
 
 
-def _as_of(record: MemberRecord, before: int) -> list[PriorClaim | None]:
-    """Each claim as it stood before an ordinal, None for one that came later; by its own answers alone."""
-    seen: list[PriorClaim | None] = []
-    for stored in record.claims:
-        if stored.ordinal >= before:
-            seen.append(None)
+def _as_of(record: MemberRecord, before: int, but: str = "") -> list[PriorClaim]:
+    """The claims as they stood before an ordinal, by their own answers alone; without the deliveries of one event."""
+    seen: list[PriorClaim] = []
+    for ordinal, _, known in record.claims:
+        if ordinal >= before or known.claim_id == but:
             continue
-        status: Status = "flagged" if stored.is_flagged else "received"
-        status_date, number = None, ""
-        changes = stored.claim.changes
-        if changes and changes[-1].ordinal >= before:
-            changes = tuple(change for change in changes if change.ordinal < before)
-        for change in changes:
-            status, status_date = change.status, change.status_date
-            number = change.payer_claim_control_number or number
-        seen.append(
-            stored.claim._replace(
+        changes = known.changes
+        if changes:
+            if changes[-1].ordinal >= before:
+                changes = tuple([change for change in changes if change.ordinal < before])
+            status, status_date, number = known.status, known.status_date, ""
+            for change in changes:
+                status, status_date = change.status, change.status_date
+                number = change.payer_claim_control_number or number
+            known = known._replace(  # noqa: PLW2901
                 changes=changes, status=status, status_date=status_date, payer_claim_control_number=number
             )
-        )
+        seen.append(known)
     return seen
 
 
-def _resolve(earlier: list[tuple[StoredClaim, PriorClaim]]) -> dict[int, int]:
+def _resolve(claims: list[PriorClaim]) -> dict[int, int]:
     """Give those that were replaced or voided their status, in place; position → position of its predecessor.
 
     Where the member has no answers at all, nobody sends any, and every claim is taken as accepted.
     """
-    answered = any(known.changes for _, known in earlier)
     chain: dict[int, int] = {}
-    for number, (stored, known) in enumerate(earlier):
+    for number, known in enumerate(claims):
         if known.frequency not in CORRECTIONS:
             continue
-        claims = [each for _, each in earlier[:number]]
         account = (known.patient_control_number, known.billing_npi)
         position = _predecessor(claims, number, known.original_reference_number, account)
         if position is None:
             continue
         chain[number] = position
-        if known.status in _TAKEN_IN or (known.status == "received" and not answered):
+        if known.status in _TAKEN_IN or (known.status == "received" and not any(each.changes for each in claims)):
             status: Status = "voided" if known.frequency == VOID else "replaced"
             for each in (position, *_replaced_by(chain, position)):
-                before = earlier[each][1]
-                # What a replacement has replaced stays so when the replacement is voided.
-                if before.status != "voided":
-                    earlier[each] = (earlier[each][0], before._replace(status=status))
+                # What a void has taken back stays so.
+                if claims[each].status != "voided":
+                    claims[each] = claims[each]._replace(status=status)
             if known.frequency == VOID:
-                earlier[number] = (stored, known._replace(status="voided"))
+                claims[number] = known._replace(status="voided")
     return chain
 
 
@@ -223,7 +208,7 @@ def _predecessor(
 ) -> int | None:
     """The claim that a correction means: by the payer's number, else the latest of the account.
 
-    Of an account, one that was only rejected is meant only if there is no other.
+    Of an account, one that was only flagged here is meant only if there is no other, and one that was rejected last.
     """
     candidates = [number for number in range(end) if claims[number].frequency != VOID]
     if original_reference_number:
@@ -241,22 +226,25 @@ def _predecessor(
         for number in candidates
         if (claims[number].patient_control_number, claims[number].billing_npi) == account
     ]
-    taken_in = [number for number in same if claims[number].status != "rejected"]
-    return max(taken_in or same, default=None)
+    for never_sent in (_NEVER_TAKEN_IN, {"rejected"}, ()):
+        meant = [number for number in same if claims[number].status not in never_sent]
+        if meant:
+            return meant[-1]
+    return None
 
 
 def _sent_again(claims: Sequence[PriorClaim]) -> set[int]:
     """Flagged claims of which a later delivery stands beside them."""
+    flagged = [number for number, known in enumerate(claims) if known.status == "flagged"]
+    if not flagged:
+        return set()
     latest = {
         (known.patient_control_number, known.billing_npi): number
         for number, known in enumerate(claims)
         if known.patient_control_number
     }
-    return {
-        number
-        for number, known in enumerate(claims)
-        if known.status == "flagged" and latest.get((known.patient_control_number, known.billing_npi), number) > number
-    }
+    accounts = {number: (claims[number].patient_control_number, claims[number].billing_npi) for number in flagged}
+    return {number for number, account in accounts.items() if latest.get(account, number) > number}
 
 
 # ---- how a record changes
@@ -291,29 +279,34 @@ def with_claim(
     """
     if delivered_before(record, claim.claim_id, digest) is not None:
         return record
-    lines = () if claim.is_void else tuple(_prior_lines(claim, codes))
-    if not lines and claim.frequency not in CORRECTIONS:
+    frequency = claim.frequency
+    lines = () if frequency == VOID else _prior_lines(claim, codes)
+    if not lines and frequency not in CORRECTIONS:
         return record
-    kept = [stored for stored in record.claims if stored.claim.claim_id != claim.claim_id]
+    biller, received = claim.billing_provider, claim.received_date
     made = PriorClaim(
-        claim_id=claim.claim_id,
-        claim_type=claim.claim_type,
-        payer=payer,
-        patient=patient,
-        received_date=claim.received_date,
-        frequency=claim.frequency,
-        patient_control_number=claim.patient_control_number,
-        billing_npi=claim.billing_provider.npi,
-        tax_number=claim.billing_provider.tax_number,
-        type_of_bill=claim.type_of_bill,
-        original_reference_number=claim.original_reference_number,
-        clearinghouse_trace_number=claim.clearinghouse_trace_number,
-        lines=lines,
+        claim.claim_id,
+        claim.claim_type,
+        payer,
+        patient,
+        received,
+        frequency,
+        claim.patient_control_number,
+        biller.npi,
+        biller.tax_number,
+        claim.type_of_bill,
+        claim.original_reference_number,
+        claim.clearinghouse_trace_number,
+        biller.taxonomy,
+        lines,
+        (),
+        "flagged" if is_flagged else "received",
     )
-    kept.append(StoredClaim(record.next_ordinal, digest, is_flagged, made))
-    today = min(filter(None, (claim.received_date, counted_from)), default=None)
-    if today is not None:
+    kept = [stored for stored in record.claims if stored.claim.claim_id != claim.claim_id]
+    today = received if counted_from is None or (received is not None and received < counted_from) else counted_from
+    if kept and today is not None:
         kept = _retained(kept, today, lifetime)
+    kept.append(StoredClaim(record.next_ordinal, digest, made))
     return _bounded(kept, record.next_ordinal + 1, record.dropped_through, lifetime, most_lines)
 
 
@@ -349,7 +342,7 @@ def _is_meant(claim: PriorClaim, answer: Answer) -> bool:
     if answer.billing_npi and answer.billing_npi != claim.billing_npi:
         return False
     numbers = _numbers(claim)
-    is_number = answer.payer_claim_control_number in numbers
+    is_number = not numbers.isdisjoint((answer.payer_claim_control_number, answer.original_reference_number))
     # An account has several claims when one was corrected: each has a number of its own.
     if answer.payer_claim_control_number and numbers and not is_number and not answer.claim_id:
         return False
@@ -361,31 +354,36 @@ def _numbers(claim: PriorClaim) -> set[str]:
     return {each.payer_claim_control_number for each in claim.changes} - {""}
 
 
-def _prior_lines(claim: Claim, codes: Container[str] | None) -> Iterable[PriorLine]:
+def _prior_lines(claim: Claim, codes: Container[str] | None) -> tuple[PriorLine, ...]:
+    lines = []
     for line in claim.lines:
-        if not line.procedure_code or (codes is not None and line.procedure_code not in codes):
+        code = line.procedure_code
+        if not code or (codes is not None and code not in codes):
             continue
-        provider = claim.rendering_provider_on(line)
-        yield PriorLine(
-            procedure_code=line.procedure_code,
-            service_date=line.service_date,
-            units=line.units,
-            charge_amount=line.charge_amount,
-            modifiers=line.modifiers,
-            place_of_service=claim.place_of_service_on(line),
-            rendering_npi=provider.npi if provider is not None else "",
-            specialty=provider.taxonomy[:SPECIALTY_LENGTH] if provider is not None else "",
-            diagnoses=tuple(each.undotted for each in claim.diagnoses_pointed_to(line)),
-            prior_authorization_number=line.prior_authorization_number or claim.prior_authorization_number,
+        provider = line.rendering_provider or claim.rendering_provider
+        lines.append(
+            PriorLine(
+                code,
+                line.service_date,
+                line.units,
+                line.charge_amount,
+                line.modifiers,
+                line.place_of_service or claim.place_of_service,
+                provider.npi if provider is not None else "",
+                provider.taxonomy[:SPECIALTY_LENGTH] if provider is not None else "",
+                tuple([each.code.replace(".", "") for each in claim.diagnoses_pointed_to(line)]),
+                line.prior_authorization_number or claim.prior_authorization_number,
+            )
         )
+    return tuple(lines)
 
 
 def _retained(claims: Iterable[StoredClaim], today: date, lifetime: Container[str]) -> list[StoredClaim]:
     first = today - RETENTION if today - date.min > RETENTION else date.min
     kept = []
     for stored in claims:
-        latest = max([*stored.claim.service_dates, *filter(None, [stored.claim.received_date])], default=today)
-        if latest >= first:
+        received = stored.claim.received_date
+        if received is None or received >= first or any(day >= first for day in stored.claim.service_dates):
             kept.append(stored)
             continue
         stripped = _stripped(stored, lifetime)
@@ -408,7 +406,11 @@ def _bounded(
     most_lines: int,
 ) -> MemberRecord:
     """Drop from the oldest on what is too much: first what is not kept for good, and the latest claim never."""
-    too_many = sum(1 + len(stored.claim.lines) for stored in claims) - most_lines
+    too_many = len(claims) - most_lines
+    for stored in claims:
+        too_many += len(stored.claim.lines)
+    if too_many <= 0:
+        return MemberRecord(tuple(claims), next_ordinal, dropped_through)
     dropped: set[date] = set() if dropped_through is None else {dropped_through}
     for keeps_lifetime in (True, False):
         kept: list[StoredClaim] = []

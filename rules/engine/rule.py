@@ -51,6 +51,7 @@ PARAMETERS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "history": ("claim", "history", "policy"),
     }
 )
+_WITH_HISTORY = {"line": ("claim", "line", "history", "policy"), "claim": ("claim", "history", "policy")}
 _CONCERNS = {
     "concerns": ("codes", "modifiers", "policy"),
     "concerns_claim": ("key", "policy"),
@@ -94,6 +95,7 @@ class Rule:
     status: Status
     requires: Requirement | None
     lookback: int | None
+    reads_history: bool
     clean: tuple[Example, ...]
     flagged: tuple[Example, ...]
     check: Check
@@ -151,7 +153,9 @@ def rule(
         clean: example claims without a finding of the rule, run as tests.
         flagged: example claims with one.
         scope: what the check is called with: `line` (claim, line, policy); `group` (claim, group, policy), the lines of
-            one provider and date; `claim` (claim, policy); `history` (claim, history, policy).
+            one provider and date; `claim` (claim, policy); `history` (claim, history, policy). A check of a line or
+            claim that only wants to know better what it judges may take the history too, before the policy: it is also
+            asked where the history is not known, and then sees an empty one.
         procedures: codes that call for the rule: on the line, in the group, or anywhere on the claim; None for any.
         concerns: (codes, modifiers, policy) → False where the check can find nothing on a line, in a group or on a
             claim with these procedure codes, on a claim with no other modifiers than these. It is asked once for each
@@ -213,6 +217,7 @@ def rule(
             status=status,
             requires=requires,
             lookback=lookback,
+            reads_history="history" in inspect.signature(check).parameters,
             clean=tuple(each if isinstance(each, Example) else Example(each) for each in clean),
             flagged=tuple(each if isinstance(each, Example) else Example(each) for each in flagged),
             check=check,
@@ -246,7 +251,7 @@ def _wrong_metadata(made: Rule) -> Iterator[str]:
     if not (made.clean and made.flagged):
         yield "at least one clean and one flagged example are needed"
     parameters = tuple(inspect.signature(made.check).parameters)
-    if parameters != PARAMETERS[made.scope]:
+    if parameters not in (PARAMETERS[made.scope], _WITH_HISTORY.get(made.scope)):
         yield f"a {made.scope} check takes {PARAMETERS[made.scope]}, not {parameters}"
     for kind, expected in _CONCERNS.items():
         function = getattr(made, kind)

@@ -312,6 +312,7 @@ class RuleSet:
             facts or NOTHING,
             claim.eligibility != (),
             claim.provider_records != (),
+            history.claims != () or history.dropped_through is not None or history.not_known != "",
         )
         day = first_day = claim.first_service_date or date.min
         pack = self._pack(kind, day)
@@ -322,6 +323,10 @@ class RuleSet:
         answers: _Answers = []
         for compiled, check, policy in plan.claim_checks:
             answer = check(claim, policy)
+            if answer:
+                answers.append((compiled, None, answer))
+        for compiled, check, policy in plan.informed_claim_checks:
+            answer = check(claim, history, policy)
             if answer:
                 answers.append((compiled, None, answer))
         if plan.history_checks:
@@ -352,6 +357,11 @@ class RuleSet:
                 answer = check(claim, line, policy)
                 if answer:
                     answers.append((compiled, line, answer))
+            if plan.informed_line_checks:
+                for compiled, check, policy in plan.informed_line_checks.get(known[position], ()):
+                    answer = check(claim, line, history, policy)
+                    if answer:
+                        answers.append((compiled, line, answer))
         for group in line_groups(claim):
             if group.service_date != day:
                 day = group.service_date

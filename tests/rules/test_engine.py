@@ -17,6 +17,7 @@ import pytest
 
 from rules import NO_HISTORY, Claim, Decision, Disposition, Flag, History, NotEvaluated, RuleSet, Severity
 from rules.engine import rule as rule_module
+from rules.engine.claim import ServiceLine
 from rules.engine.examples import Example, a_claim, a_line, as_json, claim_content, earlier, with_history
 from rules.engine.explain import explain
 from rules.engine.grouping import line_groups
@@ -586,6 +587,56 @@ def test_history_rules_see_the_history(only: Any) -> None:
     assert only(_earlier_lines, scope="history", procedures=frozenset({"1"})).evaluate(*example).findings == ()
 
 
+def _earlier_claim(claim: Claim, history: History, policy: Any) -> str | None:
+    return f"claim {claim.claim_id} after {history.claims[0].claim_id}" if history.claims else "no history"
+
+
+def _earlier_claim_of_a_line(claim: Claim, line: ServiceLine, history: History, policy: Any) -> str | None:
+    return f"{line.procedure_code} after {history.claims[0].claim_id}" if history.claims else "no history"
+
+
+@pytest.mark.parametrize(
+    ("scope", "check", "message", "line"),
+    [
+        ("claim", _earlier_claim, "claim EXAMPLE-1 after EARLIER-1", None),
+        ("line", _earlier_claim_of_a_line, "63685 after EARLIER-1", 1),
+    ],
+)
+def test_other_rules_may_see_the_history(only: Any, scope: str, check: Any, message: str, line: int | None) -> None:
+    """A rule of a line or a claim that takes the history gets it, and an empty one where it is not known."""
+    ruleset = only(check, scope=scope, reads_history=True, procedures=frozenset({"63685"}))
+
+    def found(*example: Any) -> list[tuple[str, int | None]]:
+        return [(each.message, each.line) for each in ruleset.evaluate(*example).findings]
+
+    two = a_claim(lines=[a_line(), a_line("63650")])
+
+    assert found(*with_history(two, earlier())) == [(message, line)]
+    assert found(two) == [("no history", line)]
+    assert found(two, History(not_known="no member number")) == [("no history", line)]
+    assert ruleset.evaluate(two, History(not_known="no member number")).not_evaluated == ()
+
+
+def test_a_rule_can_leave_out_claims_without_history(only: Any) -> None:
+    """What is known of a member's history before a check is asked: whether there is any, or nobody knows."""
+    ruleset = only(lambda claim, history, policy: "asked", scope="history", concerns_claim=_with_history)
+    claim, history = with_history(a_claim(), earlier())
+    empty = history._replace(claims=())
+
+    def is_asked(history: History) -> bool:
+        decision = ruleset.evaluate(claim, history)
+        return bool(decision.findings or decision.not_evaluated)
+
+    assert is_asked(history)
+    assert is_asked(empty._replace(dropped_through=date(2026, 7, 2)))
+    assert is_asked(empty._replace(not_known="no member number"))
+    assert not is_asked(empty)
+
+
+def _with_history(key: Any, policy: Any) -> bool:
+    return bool(key.has_history)
+
+
 def test_history_that_can_not_be_looked_up_is_published(only: Any) -> None:
     """Where nobody knows the member, no history rule is asked, and the decision says so once."""
     decision = only(_earlier_lines, scope="history").evaluate(a_claim(), History(not_known="no member number"))
@@ -598,11 +649,11 @@ def test_a_rule_that_looks_back_to_what_was_dropped_can_not_tell(only: Any, look
     """Silence is no answer where the member's claims of that time had to be dropped; a finding stands."""
     claim, history = with_history(a_claim())
     made = only(_earlier_lines, scope="history", lookback=lookback)
-    decision = made.evaluate(claim, replace(history, dropped_through=date(2026, 7, 2)))
+    decision = made.evaluate(claim, history._replace(dropped_through=date(2026, 7, 2)))
 
     assert ["no longer held" in each.reason for each in decision.not_evaluated] == [True] * told
     claim, history = with_history(a_claim(), earlier())
-    decision = made.evaluate(claim, replace(history, dropped_through=date(2026, 7, 2)))
+    decision = made.evaluate(claim, history._replace(dropped_through=date(2026, 7, 2)))
     assert (len(decision.findings), decision.not_evaluated) == (1, ())
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
@@ -445,11 +444,17 @@ def test_without_a_predecessor_nothing_is_taken_out() -> None:
         assert history.account == ()
 
 
-def test_of_an_account_one_that_was_only_rejected_is_meant_last() -> None:
-    """A rejected attempt after the paid claim is not what the next one replaces; alone it is."""
+def test_of_an_account_one_that_was_never_taken_in_is_meant_last() -> None:
+    """A rejected or flagged attempt after the paid claim is not what the next one replaces; alone it is."""
     rejected = earlier(patient_control_number="P", status="rejected")
+    flagged = earlier(patient_control_number="P", is_flagged=True)
 
-    for claims, expected in (((_original(), rejected), "EARLIER-1"), ((rejected, rejected), "EARLIER-2")):
+    for claims, expected in (
+        ((_original(), rejected), "EARLIER-1"),
+        ((_original(), flagged, rejected), "EARLIER-1"),
+        ((flagged, rejected), "EARLIER-1"),
+        ((rejected, rejected), "EARLIER-2"),
+    ):
         predecessor = with_history(_reviewed(), *claims).history.predecessor
         assert predecessor is not None
         assert predecessor.claim_id == expected
@@ -528,11 +533,28 @@ def test_services_of_others_with_the_same_number_are_left_out() -> None:
 def test_history_is_held_from_its_first_claim_on() -> None:
     """Held for 90 days before a day is what began on the 90th day before it or earlier."""
     day = date(2026, 8, 3)
-    history = replace(NO_HISTORY, held_since=day - timedelta(days=90))
+    history = NO_HISTORY._replace(held_since=day - timedelta(days=90))
 
     assert history.is_held(day, 90)
     assert not history.is_held(day, 91)
     assert not NO_HISTORY.is_held(day, 0)
+
+
+def test_history_is_not_held_where_some_of_it_had_to_be_dropped() -> None:
+    """What was dropped ends on a day, and history is whole from the day after it."""
+    day = date(2026, 8, 3)
+    history = NO_HISTORY._replace(held_since=date(2020, 1, 1), dropped_through=day - timedelta(days=90))
+
+    assert not history.is_held(day, 90)
+    assert history.is_held(day, 89)
+
+
+def test_a_surgery_center_is_known_from_its_earlier_claims() -> None:
+    """The taxonomy of who bills is kept."""
+    center = earlier(billing_provider={"npi": NPI, "taxonomy": "261QA1903X"})
+    _, history = with_history(a_claim(), center)
+
+    assert [claim.billing_taxonomy for claim in history.claims] == ["261QA1903X"]
 
 
 # ---- answers

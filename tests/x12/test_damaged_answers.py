@@ -39,7 +39,7 @@ def _own(claim: dict[str, Any]) -> str:
     return str([x12[name] and x12[name]["segments"] for name in ("billing_provider", "subscriber", "patient", "claim")])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     text=st.sampled_from(_TEXTS),
     damages=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 30), st.sampled_from(_PIECES)), max_size=4),

@@ -260,7 +260,7 @@ CLAIMS = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(contents=CLAIMS, separators=st.sampled_from(["*:^~", "|>!\n", "*>^'"]), data=st.data())
 def test_any_batch(contents: list[dict[str, Any]], separators: str, data: st.DataObject) -> None:
     """Any claims in any order come back equal in every segment, from valid files."""

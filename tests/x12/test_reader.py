@@ -435,7 +435,7 @@ def test_claim_without_end_takes_bounded_memory() -> None:
 _TEXTS = [path.read_bytes() for path in SAMPLES]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.data())
 def test_random_damage_never_raises(data: st.DataObject) -> None:
     """Bytes cut out and put in at random give claims and errors, the same however they come, and nothing else."""
@@ -460,7 +460,7 @@ def test_random_damage_never_raises(data: st.DataObject) -> None:
             assert not any(isinstance(again, Event) for again in _read(item.raw))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=400))
 def test_random_bytes_never_raise(content: bytes) -> None:
     """So do bytes of any kind, as they are or behind the beginning of an interchange."""

@@ -430,7 +430,7 @@ FINDINGS = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(decisions=st.lists(FINDINGS, min_size=1, max_size=6))
 def test_any_findings(decisions: list[list[tuple[str, int | None, str, str]]]) -> None:
     """Any findings whatever give a valid 277CA with one answer for each claim."""

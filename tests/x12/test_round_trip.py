@@ -199,7 +199,7 @@ def _contents(draw: st.DrawFn) -> list[Content]:
     return contents
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(_contents(), st.sampled_from(SEPARATORS), st.sampled_from([None, 1, 2]), st.sampled_from(["", "\n", "\r\n"]))
 def test_any_claim_comes_back(
     contents: list[Content], separators: str, per_transaction: int | None, line_break: str

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, TypeAlias
 
-from worker.x12.loops import Kind, Part, Segment, X12Claim, claim_id
+from worker.x12.loops import Part, Segment, X12Claim, claim_id
+from worker.x12.sets import Kind
 
 Content: TypeAlias = dict[str, Any]
 
@@ -131,7 +132,7 @@ class Reading:
                 if segment_id == "NM1":
                     _put(subscriber, last_name=padded[3], first_name=padded[4], member_number=padded[9])
                 elif segment_id == "DMG":
-                    _put(subscriber, birth_date=_date(padded[2]), sex=padded[3])
+                    _put(subscriber, birth_date=iso_date(padded[2]), sex=padded[3])
             elif segment_id == "NM1" and loop == "2010BB":
                 _put(payer, name=padded[3], payer_id=padded[9])
             elif segment_id == "SBR":
@@ -147,7 +148,7 @@ class Reading:
             if loop == "2010CA" and elements[0] == "NM1":
                 _put(patient, last_name=padded[3], first_name=padded[4])
             elif loop == "2010CA" and elements[0] == "DMG":
-                _put(patient, birth_date=_date(padded[2]), sex=padded[3])
+                _put(patient, birth_date=iso_date(padded[2]), sex=padded[3])
         return {"patient": patient}
 
     # ---- the claim
@@ -212,17 +213,17 @@ class Reading:
 
     def _date_or_period(self, loop: str, elements: list[str]) -> None:
         _, qualifier, form, value = elements[:4]
-        first, last = _date(value), ""
+        first, last = iso_date(value), ""
         if form == "RD8":
             start, _, end = value.partition("-")
-            first, last = _date(start), _date(end)
+            first, last = iso_date(start), iso_date(end)
         if qualifier == "472":
             if self._line is not None:
                 _put(self._line, service_date=first, service_date_through=last)
         elif qualifier == "434":
             _put(self.content, statement_from_date=first, statement_through_date=last or first)
         elif qualifier == "435" and loop == "2300":
-            _put(self.content, admission_date=_date(value[:8]))
+            _put(self.content, admission_date=iso_date(value[:8]))
         elif qualifier == "096" and loop == "2300":
             _put(self.content, discharge_hour=value)
         elif qualifier == "573" and loop == "2330B":
@@ -272,12 +273,12 @@ class Reading:
             self._add("diagnoses", _put({"code": code, "kind": kind}, present_on_admission=parts[8]))
         elif qualifier in _DATED:
             field, date_field = _DATED[qualifier]
-            self._add(field, _put({"code": code}, **{date_field: _date(date)}))
+            self._add(field, _put({"code": code}, **{date_field: iso_date(date)}))
         elif qualifier == "BE":
             self._add("value_codes", _put({"code": code}, amount=amount))
         elif qualifier == "BI":
             start, _, end = date.partition("-")
-            self._add("occurrence_spans", _put({"code": code}, from_date=_date(start), through_date=_date(end)))
+            self._add("occurrence_spans", _put({"code": code}, from_date=iso_date(start), through_date=iso_date(end)))
         elif qualifier == "BG":
             self._add("condition_codes", code)
         elif qualifier == "DR":
@@ -393,7 +394,7 @@ def _put(content: Content, **values: str) -> Content:
     return content
 
 
-def _date(value: str) -> str:
+def iso_date(value: str) -> str:
     """CCYYMMDD as CCYY-MM-DD; anything else as it is, to be refused."""
     return f"{value[:4]}-{value[4:6]}-{value[6:]}" if len(value) == 8 else value  # noqa: PLR2004
 

@@ -60,3 +60,7 @@ class X12Error(ClaimError):
         self.element = element
         self.code = code
         self.raw = raw
+
+
+class NoStatusError(X12Error):
+    """What says nothing of what became of a claim: it is named and passed over, and is no fault."""

@@ -11,8 +11,9 @@ from pydantic_core import to_json
 from rules import Claim, ClaimError
 from worker.x12.claim_837 import Content, Reading, claim_content
 from worker.x12.errors import X12Error
-from worker.x12.loops import End, Fault, Kind, Part, X12Claim, lost_claim, part_of, read_loops
+from worker.x12.loops import Fault, Part, X12Claim, lost_claim, part_of, read_loops
 from worker.x12.segments import Separators
+from worker.x12.sets import End, Kind
 
 
 class Event(NamedTuple):
@@ -67,19 +68,24 @@ def claim_event(claim: X12Claim) -> Event | X12Error:
 def _decoded(content: Content) -> bytes:
     """Again with the text in its true encoding: UTF-8 if it is that, else one character a byte."""
     try:
-        return to_json(_recoded(content))
+        return to_json(recoded(content))
     except UnicodeDecodeError:
         content["x12"]["encoding"] = "latin-1"
         return to_json(content)
 
 
-def _recoded(value: Any) -> Any:
+def recoded(value: Any) -> Any:
+    """Text that was taken byte by byte, as the UTF-8 that it is.
+
+    Raises:
+        UnicodeDecodeError: it is not.
+    """
     if isinstance(value, str):
         return value if value.isascii() else value.encode("latin-1").decode()
     if isinstance(value, dict):
-        return {name: _recoded(each) for name, each in value.items()}
+        return {name: recoded(each) for name, each in value.items()}
     if isinstance(value, list):
-        return [_recoded(each) for each in value]
+        return [recoded(each) for each in value]
     return value
 
 

@@ -18,63 +18,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import lru_cache
 from hashlib import sha256
-from typing import BinaryIO, Literal, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from worker.x12.errors import X12Error, safe_control_number
 from worker.x12.segments import BLANK, LONGEST_SEGMENT, Block, Separators, TooLong, read_segments, separators_of
+from worker.x12.sets import (
+    ENVELOPE_SEGMENTS,
+    NO_GROUP,
+    PAD,
+    End,
+    Envelopes,
+    Kind,
+    TransactionSet,
+    is_id,
+    no_interchange,
+)
 
 LONGEST_CLAIM = 1_048_576
 """Characters of one loop 2000A, 2000B, 2000C or 2300; an 837 claim of 999 lines has about 300,000."""
 
-Kind = Literal["professional", "institutional"]
 Segment = tuple[str, list[str]]
 """Loop and elements; the segment's id is element 0."""
-
-
-class Interchange(NamedTuple):
-    """An ISA, or that of a lone transaction set: all blank."""
-
-    separators: Separators
-    elements: tuple[str, ...]
-    text: str
-
-    @property
-    def control_number(self) -> str:
-        return self.elements[13].strip()
-
-
-class Group(NamedTuple):
-    """A GS, with as many elements as there should be."""
-
-    elements: tuple[str, ...]
-    text: str
-
-    @property
-    def control_number(self) -> str:
-        return self.elements[6].strip()
-
-
-_NO_GROUP = Group(("",) * 9, "")
-
-
-def _no_interchange(separators: Separators) -> Interchange:
-    """What stands for the ISA of a lone transaction set."""
-    return Interchange(separators, ("",) * 17, "")
-
-
-class TransactionSet(NamedTuple):
-    """An ST with the envelopes around it.
-
-    Attributes:
-        kind: None if neither ST nor GS says it.
-    """
-
-    interchange: Interchange
-    group: Group
-    control_number: str
-    version: str
-    kind: Kind | None
-    text: str
 
 
 class Part:
@@ -117,19 +81,6 @@ class X12Claim(NamedTuple):
     claim: Part
 
 
-class End(NamedTuple):
-    """A transaction set, a group or an interchange ended.
-
-    Attributes:
-        transaction: the set; None where a group or an interchange ends.
-        group: the group; None where an interchange ends.
-    """
-
-    interchange: Interchange
-    group: Group | None
-    transaction: TransactionSet | None
-
-
 class Fault(NamedTuple):
     """Why a claim can't be read, and in which segment one sees it.
 
@@ -145,7 +96,6 @@ class Fault(NamedTuple):
     whole: bool
 
 
-_VERSIONS: dict[str, Kind] = {"005010X222": "professional", "005010X223": "institutional"}
 _KINDS: dict[str, Kind] = {"B": "professional", "A": "institutional"}  # CLM05-2
 _LEVELS = {"20": "2000A", "22": "2000B", "23": "2000C"}
 _PARENTS = {"22": "20", "23": "22"}
@@ -195,7 +145,7 @@ _LINE_LOOPS = {"LX": "2400", "SV1": "2400", "SV2": "2400", "LIN": "2410", "SVD":
 _PLACED = frozenset({"40", "41", "85", "87", "PE", "IL", "PR", "QC"})
 # What moves between loops; everything else stays in the loop in which it stands.
 _MOVES = frozenset({"NM1", "SBR", *_LINE_LOOPS})
-_STRUCTURE = frozenset({"ISA", "GS", "ST", "HL", "CLM", "SE", "GE", "IEA"})
+_STRUCTURE = ENVELOPE_SEGMENTS | {"HL", "CLM"}
 _MOVING = _MOVES | _STRUCTURE
 
 
@@ -217,18 +167,13 @@ def read_loops(stream: BinaryIO) -> Iterator[X12Claim | End | X12Error]:
     yield from walker.close()
 
 
-class _Walker:
+class _Walker(Envelopes[X12Claim]):
     """Where in the envelopes and loops the next segment stands."""
 
     def __init__(self) -> None:
-        self._interchange: Interchange | None = None
-        self._group: Group | None = None
-        self._transaction: TransactionSet | None = None
+        super().__init__()
         self._skipping = False  # a transaction set that is no 837
-        self._stray = False  # segments outside of a transaction set: said once
-        self._groups = self._sets = self._claims = 0
-        self._number = 0  # of the segment in the transaction set
-        self._separators = Separators("*", ":", "^", "~")
+        self._claims = 0
         self._nowhere = Part(1)
         self._reset_set()
 
@@ -249,7 +194,7 @@ class _Walker:
 
     def resume(self, kind: Kind, level: str, first: int) -> None:
         """Stand before the first segment of a level."""
-        self._transaction = TransactionSet(_no_interchange(self._separators), _NO_GROUP, "", "", kind, "")
+        self._transaction = TransactionSet(no_interchange(self._separators), NO_GROUP, "", "", kind, "")
         self._billing = self._subscriber = self._nowhere
         self._number = first - 1
         self._part = Part(first)
@@ -345,20 +290,15 @@ class _Walker:
             self._break(f"more than {LONGEST_CLAIM} characters in one loop", "claims of at most 999 lines", "", "4")
 
     def _outside(self) -> Iterator[X12Error]:
-        if self._nowhere.texts and not self._stray:
-            self._stray = True
-            segment_id = self._nowhere.segments[0][1][0]
-            said = f"segment {segment_id}" if _is_id(segment_id) else "something"
-            yield self._error(
-                f"{said} outside of a transaction set", "ISA, GS, ST … SE, GE, IEA", segment=False, code="2"
-            )
+        if self._nowhere.texts:
+            yield from self._stray_segment(self._nowhere.segments[0][1][0])
         self._nowhere = self._part = Part(1)
 
     def too_long(self, item: TooLong) -> Iterator[X12Claim | X12Error]:
         """A segment was skipped."""
         self._number += 1
         segment_id = item.beginning.split(self._separators.element)[0].strip()
-        segment_id = segment_id if _is_id(segment_id) else ""
+        segment_id = segment_id if is_id(segment_id) else ""
         problem, expected = "segment too long", f"at most {LONGEST_SEGMENT} characters"
         if self._skipping:
             return
@@ -385,59 +325,23 @@ class _Walker:
         elif segment_id == "HL":
             yield from self._end_claim()
             yield from self._level(elements)
-        elif segment_id == "ST":
-            yield from self._begin_set(elements, text)
-        elif segment_id == "SE":
-            yield from self._end_set(elements)
-        elif segment_id == "GS":
-            yield from self._close_set("GS")
-            yield from self._close_group("GS")
-            self._group = Group((*elements, *_PAD)[:9], text)
-            self._groups += 1
-            self._sets = 0
-        elif segment_id == "GE":
-            yield from self._end_group(elements)
-        elif segment_id == "IEA":
-            yield from self._end_interchange(elements)
         else:
-            self._interchange = Interchange(self._separators, (*elements, *_PAD)[:17], text)
-            self._groups = 0
-            self._stray = False
+            yield from self._envelope(segment_id, elements, text)
 
-    def _begin_set(self, elements: list[str], text: str) -> Iterator[X12Claim | End | X12Error]:
-        yield from self._close_set("ST")
-        interchange = self._interchange or _no_interchange(self._separators)
-        group = self._group or _NO_GROUP
-        _, transaction_type, control_number, version = (*elements, *_PAD)[:4]
-        version = version or group.elements[8]
-        kind = _VERSIONS.get(version[:10])
+    def _begin_content(self, transaction_type: str, version: str) -> Iterator[X12Error]:
+        assert self._transaction is not None
         self._reset_set()
-        self._sets += 1
         self._claims = 0
-        self._number = 1
-        self._transaction = TransactionSet(interchange, group, control_number, version, kind, text)
-        self._skipping = transaction_type != "837" or (kind is None and version not in ("", "005010"))
+        self._skipping = transaction_type != "837" or (self._transaction.kind is None and version not in ("", "005010"))
         self._header = self._part = Part(2)
         self._area = "1000"
         if transaction_type != "837":
-            said = (
-                f"transaction set {transaction_type}"
-                if _is_id(transaction_type)
-                else "a transaction set of no known type"
-            )
-            yield self._error(f"{said} is not a claim", "837", segment_id="ST", code="1")
+            yield self._not_read(transaction_type, version, "a claim", "837")
         elif self._skipping:
-            said = (
-                f"version {version}"
-                if version.isalnum() and len(version) <= _LONGEST_VERSION
-                else "a version that is not one"
-            )
-            yield self._error(
-                f"{said} is not read", "005010X222 (837P) or 005010X223 (837I)", segment_id="ST", code="I6"
-            )
+            yield self._not_read(transaction_type, version, "", "005010X222 (837P) or 005010X223 (837I)")
 
     def _level(self, elements: list[str]) -> Iterator[X12Error]:
-        _, own, parent, level = (*elements, *_PAD)[:4]
+        _, own, parent, level = (*elements, *PAD)[:4]
         part = Part(self._number + 1)
         self._part, self._area = part, _LEVELS.get(level, _UNKNOWN)
         self._loop = self._area
@@ -475,7 +379,7 @@ class _Walker:
         self._trimmed = self._trimmed and bool(self._broken_levels)
         self._claim = self._part = Part(self._number)
         self._area = self._loop = "2300"
-        facility = (*elements, *_PAD)[5].split(self._separators.component)
+        facility = (*elements, *PAD)[5].split(self._separators.component)
         assert self._transaction is not None
         self._kind = self._transaction.kind or (_KINDS.get(facility[1]) if len(facility) > 1 else None)
         self._part.segments.append(("2300", elements))
@@ -529,124 +433,18 @@ class _Walker:
 
     # ---- ends
 
-    def _end_set(self, elements: list[str]) -> Iterator[X12Claim | End | X12Error]:
-        transaction = self._transaction
-        if transaction is None:
-            yield self._error("SE without an ST before it", "ST … SE", segment=False, code="2")
-            return
-        yield from self._end_claim()
-        yield from self._leave_levels()
-        if not _counts(elements, self._number):
-            counted = f"SE01 does not count the segments: there are {self._number}"
-            yield self._error(counted, "their number, ST and SE included", segment_id="SE", element=1, code="4")
-        if not _closes(elements, transaction.control_number):
-            yield self._error(
-                "SE02 is not the control number of the ST", "ST02 again", segment_id="SE", element=2, code="3"
-            )
-        yield from self._leave_set(transaction)
-
-    def _close_set(self, before: str) -> Iterator[X12Claim | End | X12Error]:
-        """End a transaction set that has no SE."""
-        transaction = self._transaction
-        if transaction is None:
-            return
-        where = f"before {before}" if before else "at the end of the input"
-        yield from self._end_claim(f"cut off {where}")
-        yield from self._leave_levels()
-        yield self._error(f"transaction set without its SE {where}", "SE", code="2")
-        yield from self._leave_set(transaction)
-
-    def _leave_levels(self) -> Iterator[X12Error]:
+    def _end_content(self, cut_off: str) -> Iterator[X12Claim | X12Error]:
+        yield from self._end_claim(cut_off)
         for level in list(self._broken_levels):
             yield from self._leave_level(level)
 
-    def _leave_set(self, transaction: TransactionSet) -> Iterator[End]:
-        yield End(transaction.interchange, transaction.group, transaction)
-        self._transaction = None
+    def _leave_content(self) -> None:
         self._skipping = False
         self._reset_set()
         self._nowhere = self._part = Part(1)
 
-    def _end_group(self, elements: list[str]) -> Iterator[X12Claim | End | X12Error]:
-        yield from self._close_set("GE")
-        group = self._group
-        if group is None:
-            yield self._error("GE without a GS before it", "GS … GE", segment=False)
-            return
-        if not _counts(elements, self._sets):
-            yield self._error(
-                f"GE01 does not count the transaction sets: there are {self._sets}",
-                "their number",
-                segment=False,
-                code="5",
-            )
-        if not _closes(elements, group.control_number):
-            yield self._error("GE02 is not the control number of the GS", "GS06 again", segment=False, code="4")
-        yield from self._leave_group()
 
-    def _close_group(self, before: str) -> Iterator[End | X12Error]:
-        if self._group is not None:
-            where = f"before {before}" if before else "at the end of the input"
-            yield self._error(f"functional group without its GE {where}", "GE", segment=False, code="3")
-            yield from self._leave_group()
-
-    def _leave_group(self) -> Iterator[End]:
-        assert self._group is not None
-        yield End(self._interchange or _no_interchange(self._separators), self._group, None)
-        self._group = None
-
-    def _end_interchange(self, elements: list[str]) -> Iterator[X12Claim | End | X12Error]:
-        yield from self._close_set("IEA")
-        yield from self._close_group("IEA")
-        interchange = self._interchange
-        if interchange is None:
-            yield self._error("IEA without an ISA before it", "ISA … IEA", segment=False)
-            return
-        if not _counts(elements, self._groups):
-            said = f"IEA01 does not count the functional groups: there are {self._groups}"
-            yield self._error(said, "their number", segment=False, code="021")
-        if not _closes(elements, interchange.control_number):
-            yield self._error("IEA02 is not the control number of the ISA", "ISA13 again", segment=False, code="001")
-        yield End(interchange, None, None)
-        self._interchange = None
-
-    def close(self) -> Iterator[X12Claim | End | X12Error]:
-        """The input ends, or another interchange begins."""
-        yield from self._close_set("")
-        yield from self._close_group("")
-        if self._interchange is not None:
-            yield self._error("interchange without its IEA", "IEA", segment=False, code="023")
-            yield End(self._interchange, None, None)
-            self._interchange = None
-
-    def _error(
-        self,
-        problem: str,
-        expected: str,
-        *,
-        segment: bool = True,
-        number: int | None = None,
-        segment_id: str = "",
-        element: int | None = None,
-        code: str = "",
-    ) -> X12Error:
-        return X12Error(
-            problem,
-            expected,
-            interchange=self._interchange.control_number if self._interchange else "",
-            group=self._group.control_number if self._group else "",
-            transaction=self._transaction.control_number if self._transaction else "",
-            segment=(number or self._number) if segment else None,
-            segment_id=segment_id,
-            element=element,
-            code=code,
-        )
-
-
-_PAD = ("",) * 17
 _FEW = 1_000
-_LONGEST_ID = 3
-_LONGEST_VERSION = 20
 
 
 def claim_id(transaction: TransactionSet, number: int, claim: Part) -> str:
@@ -721,17 +519,3 @@ def _interchange_of(transaction: TransactionSet, number: int, parts: Parts) -> b
     if separators_of(text) != separators:
         return b""  # a lone set whose separators another claim has shown: alone it would be read otherwise
     return text.encode("latin-1")
-
-
-def _counts(trailer: list[str], number: int) -> bool:
-    """Whether a trailer counts as many."""
-    return (*trailer, "")[1].strip().lstrip("0") == str(number or "")
-
-
-def _closes(trailer: list[str], control_number: str) -> bool:
-    """Whether a trailer has the control number of its header."""
-    return (*trailer, "", "")[2].strip() == control_number.strip()
-
-
-def _is_id(text: str) -> bool:
-    return 0 < len(text) <= _LONGEST_ID and text.isalnum() and text.isascii()

@@ -52,8 +52,8 @@ _PROCEDURE_QUALIFIERS = frozenset({"AD", "ER", "HC", "HP", "IV", "WK"})
 _LONGEST_WORDS = 264
 _STATUSES_A_LINE = 3
 # Required elements that the claim did not say; saying so is better than no answer.
-_UNKNOWN = "UNKNOWN"
-_NO_CONTROL_NUMBER = "0"
+UNKNOWN = "UNKNOWN"
+NO_CONTROL_NUMBER = "0"
 
 
 class _Claim(NamedTuple):
@@ -152,7 +152,7 @@ class _TransactionSet:
         yield segment("BHT", "0085", "08", reference, self._today, f"{self._at:%H%M}", "TH")
         receiver = named(source, source["header"], "40")
         yield self._level("", "20", "1")
-        name, identifier = receiver[3] or _UNKNOWN, receiver[9] or self._route.sender_id
+        name, identifier = receiver[3] or UNKNOWN, receiver[9] or self._route.sender_id
         yield segment("NM1", "AY", "2", name, "", "", "", "", "46", identifier)
         yield segment("TRN", "1", reference)
         yield segment("DTP", "050", "D8", min(map(self._received_on, claims)))
@@ -160,9 +160,9 @@ class _TransactionSet:
         submitter = named(source, source["header"], "41")
         yield self._level("1", "21", "1")
         person = submitter[4:6] if submitter[2] == "1" else ["", ""]
-        name, identifier = submitter[3] or _UNKNOWN, submitter[9] or self._route.receiver_id
+        name, identifier = submitter[3] or UNKNOWN, submitter[9] or self._route.receiver_id
         yield segment("NM1", "41", submitter[2] or "2", name, *person, "", "", "46", identifier)
-        yield segment("TRN", "2", _reference_of(source) or _NO_CONTROL_NUMBER)
+        yield segment("TRN", "2", _reference_of(source) or NO_CONTROL_NUMBER)
         yield segment("STC", self._received, self._today, "WQ", _amount(_total(claims)))
         yield from self._totals(claims, "90", "AA")
         for provider in _by_provider(claims):
@@ -185,7 +185,7 @@ class _TransactionSet:
     def _claim(self, claim: _Claim) -> Iterator[str]:
         segment, fields = self._segment, claim.claim
         findings = errors_of(claim.answered.decision)
-        yield segment("TRN", "2", fields.patient_control_number or _NO_CONTROL_NUMBER)
+        yield segment("TRN", "2", fields.patient_control_number or NO_CONTROL_NUMBER)
         charge = _amount(claim.charge)
         if claim.answered.is_cleared:
             yield segment("STC", self._accepted, self._today, "WQ", charge)
@@ -281,8 +281,8 @@ def _billing_provider(claim: _Claim) -> list[str]:
     if provider.npi:
         identifier = ["XX", provider.npi]
     else:
-        identifier = ["FI", provider.tax_number] if provider.tax_number else ["SV", _UNKNOWN]
-    return [kind or "2", name or _UNKNOWN, *names[:4], *identifier]
+        identifier = ["FI", provider.tax_number] if provider.tax_number else ["SV", UNKNOWN]
+    return [kind or "2", name or UNKNOWN, *names[:4], *identifier]
 
 
 def _patient(claim: _Claim) -> list[str]:
@@ -291,7 +291,7 @@ def _patient(claim: _Claim) -> list[str]:
     subscriber = named(source, source["subscriber"], "IL")
     person = named(source, source["patient"], "QC") if source["patient"] else subscriber
     qualifier = subscriber[8] if subscriber[8] in ("MI", "II") else "MI"
-    return ["1", person[3] or _UNKNOWN, *person[4:8], qualifier, subscriber[9] or _UNKNOWN]
+    return ["1", person[3] or UNKNOWN, *person[4:8], qualifier, subscriber[9] or UNKNOWN]
 
 
 def _reference_of(source: X12Source) -> str:

@@ -16,7 +16,7 @@ from rules import ClaimError
 from worker.x12.envelope import ControlNumbers, OutgoingFile, Route, Written, file_name, interchange
 from worker.x12.errors import X12Error
 from worker.x12.events import Event
-from worker.x12.loops import End, Group, Interchange
+from worker.x12.sets import End, Group, Interchange
 
 _VERSION = "005010X231A1"
 _SEGMENT_CODES = frozenset({"1", "2", "3", "4", "5", "6", "7", "8", "I4", "I6", "I7", "I8", "I9"})

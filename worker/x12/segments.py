@@ -25,11 +25,11 @@ _EXPECTED = "an X12 interchange (ISA) or transaction set (ST)"
 
 # Not \s: some senders separate with control characters that Python takes for blanks.
 _SEPARATOR = r"[^A-Za-z0-9 \t\r\n]"
-_START = re.compile(rf"(?:ISA(?={_SEPARATOR})|ST(?=({_SEPARATOR})837\1))")
+_START = re.compile(rf"(?:ISA(?={_SEPARATOR})|ST(?=({_SEPARATOR})(?:277|835|837)\1))")
 _ISA = re.compile(rf"ISA(?={_SEPARATOR})")
 _LONE_SET = re.compile(
-    rf"ST(?P<element>{_SEPARATOR})837(?P=element)[A-Za-z0-9]{{1,9}}(?:(?P=element)[A-Za-z0-9]{{0,35}})?"
-    r"(?P=element)*(?P<terminator>[^A-Za-z0-9 ])[ \t\r\n]*BHT(?P=element)"
+    rf"ST(?P<element>{_SEPARATOR})(?:277|835|837)(?P=element)[A-Za-z0-9]{{1,9}}(?:(?P=element)[A-Za-z0-9]{{0,35}})?"
+    r"(?P=element)*(?P<terminator>[^A-Za-z0-9 ])[ \t\r\n]*(?:BHT|BPR)(?P=element)"
 )
 _LONGEST_START = 8
 _UTF_8_MARK = b"\xef\xbb\xbf"
@@ -245,6 +245,7 @@ def _separators_of_set(text: str) -> Separators | None:
     if match is None:
         return None
     element, terminator = match["element"], match["terminator"]
-    # The first diagnosis or procedure shows it, if it is not too far off.
-    component = re.search(rf"{re.escape(element)}(?:ABK|BK|HC)({_SEPARATOR})", text[:LONGEST_SEGMENT])
+    # The first diagnosis, procedure or claim status shows it, if it is not too far off.
+    shown = rf"{re.escape(element)}(?:ABK|BK|HC)|STC{re.escape(element)}[A-Z][0-9A-Z](?!{re.escape(element)})"
+    component = re.search(rf"(?:{shown})({_SEPARATOR})", text[:LONGEST_SEGMENT])
     return Separators(element, component[1] if component else ":", " ", terminator)
