@@ -468,7 +468,7 @@ def test_a_crash_leaves_a_disk_that_is_behind_but_consistent(tmp_path: Path, cac
         while written < 12_000:
             written = int(writer.stdout.readline())
         writer.kill()
-        written = int((writer.stdout.read().split() or [written])[-1])
+        written = int((writer.stdout.read().split() or [str(written)])[-1])
     shelf = Shelf(path, cache)
     position = shelf.position
     latest = {key: (shelf.get(b"%d" % key) or b"").split(b" ")[0] for key in range(_KEYS)}

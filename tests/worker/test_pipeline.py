@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import date
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -36,6 +37,14 @@ def test_an_envelope_holds_the_claims_own_bytes_and_the_decision() -> None:
     assert content["claim"]["claim_id"] == content["decision"]["claim_id"] == "EXAMPLE-1"
     assert content["decision"]["input_digest"] == input_digest(raw)
     assert content["decision"]["rule_set"] == {"version": RULESET.version, "digest": RULESET.digest}
+
+
+@pytest.mark.parametrize("size", [0, 1, 2_047, 2_048, 10_000])
+def test_the_identity_of_an_event_is_the_digest_of_its_bytes(size: int) -> None:
+    """However many there are; anybody can check it."""
+    raw = bytes(number % 251 for number in range(size))
+
+    assert input_digest(raw) == f"sha256:{sha256(raw).hexdigest()}"
 
 
 def test_a_flagged_claim_says_why_where_and_what_to_do() -> None:
@@ -320,6 +329,7 @@ def test_a_status_of_another_partitions_member_goes_on_once() -> None:
         (b"junk", "not JSON"),
         (b'{"claim_id": "C1"}', "member_number"),
         (_status(member_number=" "), "member_number"),
+        (_status(member_number="\x1c"), "member_number: blank"),
         (_status(claim_id=""), "names no claim"),
         (b" " * 2_000, "CLAIMSCRUB_MAX_CLAIM_BYTES"),
     ],
