@@ -344,8 +344,17 @@ class Shelf:
         return None if raw is None else int.from_bytes(raw, "big")
 
     def get(self, key: bytes) -> bytes | None:
-        """The value that stands for a key."""
-        raw: bytes | None = self._rows.get(key)
+        """The value that stands for a key.
+
+        Raises:
+            HistoryError: the disk has lost what was written.
+        """
+        try:
+            raw: bytes | None = self._rows.get(key)
+        except Exception as error:  # noqa: BLE001
+            raise HistoryError(
+                f"{self.path} can't be read: {error}; remove the folder, and the history is read from its topic again"
+            ) from None
         return raw
 
     def write(self, changes: Iterable[tuple[bytes, bytes | None]], position: int | None) -> None:

@@ -94,6 +94,15 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         except asyncio.CancelledError:
             await self._ensure_consumer()._client.close()  # noqa: SLF001  (all that was left to do)
 
+    async def seek_back(self, offsets: Mapping[TP, int]) -> None:
+        """Read partitions again from these offsets, as far as they are still assigned."""
+        await self.call_thread(self._seek_back, offsets)
+
+    async def _seek_back(self, offsets: Mapping[TP, int]) -> None:
+        consumer = self._ensure_consumer()
+        for tp in consumer.assignment() & offsets.keys():
+            consumer.seek(tp, offsets[tp])
+
     def member(self) -> tuple[int, str]:
         """Generation and member id in the consumer group."""
         coordinator = self._ensure_consumer()._coordinator  # noqa: SLF001
@@ -212,6 +221,9 @@ class BatchConsumer(driver.Consumer):
         if not self.flow_active:
             # A rebalance has begun since: the read positions must go back to what is committed.
             await self.perform_seek()
+            # Where nothing is committed yet, there is nothing that this goes back to.
+            passed = {tp: fetched[0].offset for tp, fetched in records.items() if not self._read_offset.get(tp)}
+            await self._thread.seek_back(passed)
             return 0
         generation = app.consumer_generation_id
         parts = {}

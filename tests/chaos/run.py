@@ -97,7 +97,9 @@ def _undisturbed(pipeline: Pipeline, sent: Mapping[str, Sent]) -> tuple[Pipeline
     eventually(lambda: _forget(pipeline.kafka, group_id))
     own = {name: f"undisturbed-{pipeline.topics[name]}" for name in (*OUTPUTS, "repartition", "history")}
     topics = pipeline.topics | own
-    undisturbed = dataclasses.replace(pipeline, topics=topics)
+    folder = pipeline.folder / "undisturbed"
+    folder.mkdir()
+    undisturbed = dataclasses.replace(pipeline, topics=topics, folder=folder)
     undisturbed.create_topics()
     with Crew(undisturbed, lambda: False) as crew:
         crew.join()

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import json
 from datetime import date
+from hashlib import sha256
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rules import ClaimError, Disposition, RuleSet
+from rules import Claim, ClaimError, Disposition, RuleSet
 from rules.engine.examples import a_line, as_json, claim_content
 from worker.codec import cloud_event_headers
 from worker.deadletter import DeadLetterFloodError, DeadLetterLimit, error_headers
-from worker.pipeline import Limits, handle, input_digest, utc_date
+from worker.history import Memory
+from worker.members import Members, partition_of
+from worker.pipeline import Limits, Outcome, handle, input_digest, take_status, utc_date
 
 RULESET = RuleSet.load()
 CLEAN = as_json(claim_content()).encode()
+MEMBERS = Members("secret", RULESET.recognised)
+DAY = 86_400_000
+RECEIVED = 1_786_000_000_000
 
 
 def test_an_envelope_holds_the_claims_own_bytes_and_the_decision() -> None:
@@ -30,6 +37,14 @@ def test_an_envelope_holds_the_claims_own_bytes_and_the_decision() -> None:
     assert content["claim"]["claim_id"] == content["decision"]["claim_id"] == "EXAMPLE-1"
     assert content["decision"]["input_digest"] == input_digest(raw)
     assert content["decision"]["rule_set"] == {"version": RULESET.version, "digest": RULESET.digest}
+
+
+@pytest.mark.parametrize("size", [0, 1, 2_047, 2_048, 10_000])
+def test_the_identity_of_an_event_is_the_digest_of_its_bytes(size: int) -> None:
+    """However many there are; anybody can check it."""
+    raw = bytes(number % 251 for number in range(size))
+
+    assert input_digest(raw) == f"sha256:{sha256(raw).hexdigest()}"
 
 
 def test_a_flagged_claim_says_why_where_and_what_to_do() -> None:
@@ -152,6 +167,180 @@ def test_no_shape_of_claim_makes_it_fail(changes: dict[str, object]) -> None:
     if outcome.decision is not None:
         assert not [finding for finding in outcome.decision.findings if finding.name == "rule-error"]
         json.loads(outcome.value or b"", parse_constant=lambda constant: pytest.fail(f"{constant} in the output"))
+
+
+# ---- with what is remembered of members
+
+
+def _memory(place: tuple[int, int] = (0, 1)) -> Memory:
+    memory = Memory(MEMBERS, RULESET, {}, place=place)
+    memory.begin()
+    return memory
+
+
+def _memories() -> tuple[Memory, Memory]:
+    """That of the partition which has the member of the claims here, and that of another."""
+    key = MEMBERS.key_of_claim(Claim.from_json(CLEAN))
+    assert key is not None
+    own = partition_of(key, 4)
+    return _memory((own, 4)), _memory(((own + 1) % 4, 4))
+
+
+def _event(claim_id: str, **changes: Any) -> bytes:
+    content = claim_content(claim_id=claim_id, patient_control_number=f"P-{claim_id}", **changes)
+    return as_json({name: value for name, value in content.items() if value is not None}).encode()
+
+
+def _decision(outcome: Outcome) -> dict[str, Any]:
+    decision: dict[str, Any] = json.loads(outcome.value or b"")["decision"]
+    return decision
+
+
+def _rules(outcome: Outcome) -> set[str]:
+    return {finding["rule_id"] for finding in _decision(outcome)["findings"]}
+
+
+def test_a_claim_is_decided_with_those_before_it() -> None:
+    """The same surgery billed again is found, for this member alone, and by whom it was changed is told."""
+    memory = _memory()
+    first, second = (handle(_event(name), RULESET, RECEIVED, memory) for name in ("C1", "C2"))
+    other = {**claim_content()["subscriber"], "member_number": "1EG4TE5MK72"}
+    third = handle(_event("C3", subscriber=other), RULESET, RECEIVED, memory)
+
+    assert ["HIS001" in _rules(each) for each in (first, second, third)] == [False, True, False]
+    assert first.key == second.key != third.key
+    assert [key for key, _ in second.changes] == [second.key]
+
+
+@pytest.mark.parametrize("dates", [{}, {"received_date": None}])
+def test_an_event_that_is_delivered_again_is_answered_as_the_first_time(dates: dict[str, None]) -> None:
+    """Whatever has come since, and however late: the very same bytes, and nothing changes in what is remembered."""
+    memory = _memory()
+    events = [_event(f"C{number}", **dates) for number in range(3)]
+    before = [handle(raw, RULESET, RECEIVED + number * DAY, memory) for number, raw in enumerate(events)]
+    again = [handle(raw, RULESET, RECEIVED + 40 * DAY, memory) for raw in events]
+
+    assert [each.value for each in again] == [each.value for each in before]
+    assert [each.changes for each in again] == [()] * 3
+    assert all(each.changes for each in before)
+
+
+def test_a_claim_is_received_on_the_day_of_its_first_delivery() -> None:
+    """An event without a date of its own keeps that of its first record; one that dates itself has that in any case."""
+    memory = _memory()
+    undated, dated = _event("C1", received_date=None), _event("C2")
+    days = [
+        _decision(handle(raw, RULESET, timestamp, memory))["received_date"]
+        for raw in (undated, dated)
+        for timestamp in (RECEIVED, RECEIVED + 5 * DAY)
+    ]
+
+    assert days == ["2026-08-06", "2026-08-06", "2026-08-10", "2026-08-10"]
+
+
+def test_another_event_with_the_same_claim_id_is_another_delivery() -> None:
+    """Its bytes differ, so it is received when it comes, and takes the place of the first."""
+    memory = _memory()
+    handle(_event("C1", received_date=None), RULESET, RECEIVED, memory)
+    changed = handle(_event("C1", received_date=None, place_of_service="21"), RULESET, RECEIVED + 5 * DAY, memory)
+
+    assert _decision(changed)["received_date"] == "2026-08-11"
+    assert "HIS001" not in _rules(changed)
+    assert changed.changes
+
+
+def test_a_claim_without_a_member_number_is_decided_without_history() -> None:
+    """It says so, and is not remembered."""
+    nobody = {**claim_content()["subscriber"], "member_number": ""}
+    outcome = handle(_event("C1", subscriber=nobody, received_date=None), RULESET, RECEIVED, _memory())
+    (reason,) = [each["reason"] for each in _decision(outcome)["not_evaluated"] if each["rule_id"] == "HISTORY"]
+
+    assert (outcome.key, outcome.changes) == (None, ())
+    assert _decision(outcome)["received_date"] == "2026-08-06"
+    assert "no member number" in reason
+
+
+def test_a_claim_of_another_partitions_member_goes_on_as_it_came() -> None:
+    """To where its member's other claims are; nothing is decided and nothing remembered."""
+    own, other = _memories()
+    outcome = handle(CLEAN, RULESET, RECEIVED, other)
+
+    assert outcome.goes_on
+    assert (outcome.value, outcome.claim_id, outcome.changes) == (CLEAN, "EXAMPLE-1", ())
+    assert outcome.key is not None
+    assert own.has(outcome.key)
+    assert handle(CLEAN, RULESET, RECEIVED, own, was_repartitioned=True).decision is not None
+
+
+def test_a_claim_that_was_sent_on_is_not_sent_on_again() -> None:
+    """Workers that disagree about partitions must not send it to and fro: it is decided, and says what it lacks."""
+    _, other = _memories()
+    outcome = handle(CLEAN, RULESET, RECEIVED, other, was_repartitioned=True)
+    (reason,) = [each["reason"] for each in _decision(outcome)["not_evaluated"] if each["rule_id"] == "HISTORY"]
+
+    assert not outcome.goes_on
+    assert outcome.changes == ()
+    assert "CLAIMSCRUB_MEMBER_KEY_SECRET" in reason
+
+
+def test_a_decision_that_is_too_large_is_not_remembered() -> None:
+    """What became a dead letter was never billed."""
+    memory = _memory()
+    refused = handle(_event("C1"), RULESET, RECEIVED, memory, Limits(claim=1_000_000, message=100))
+
+    assert (refused.decision, refused.changes) == (None, ())
+    assert refused.key is not None
+    assert "HIS001" not in _rules(handle(_event("C2"), RULESET, RECEIVED, memory))
+
+
+def _status(**changes: Any) -> bytes:
+    subscriber = claim_content()["subscriber"]
+    status = {"payer": {"key": "MEDICARE_FFS"}, "member_number": subscriber["member_number"], "claim_id": "C1"}
+    return json.dumps({**status, "status": "rejected", **changes}).encode()
+
+
+def test_a_status_changes_what_the_next_claim_sees() -> None:
+    """A claim that was rejected may be sent again; the answer itself publishes nothing."""
+    memory = _memory()
+    handle(_event("C1"), RULESET, RECEIVED, memory)
+    outcome = take_status(_status(), memory)
+
+    assert (outcome.value, outcome.claim_id, outcome.error) == (None, "C1", None)
+    assert [key for key, _ in outcome.changes] == [outcome.key]
+    assert "HIS001" not in _rules(handle(_event("C2"), RULESET, RECEIVED, memory))
+    assert take_status(_status(claim_id="", patient_control_number="nobody's"), memory).changes == ()
+
+
+def test_a_status_of_another_partitions_member_goes_on_once() -> None:
+    """Where the other partition has not the member either, the workers disagree, and it is a dead letter."""
+    _, other = _memories()
+    sent_on, again = take_status(_status(), other), take_status(_status(), other, was_repartitioned=True)
+
+    assert sent_on.goes_on
+    assert (sent_on.value, sent_on.claim_id, sent_on.error) == (_status(), "C1", None)
+    assert not again.goes_on
+    assert "CLAIMSCRUB_MEMBER_KEY_SECRET" in str(again.error)
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        (None, "no value"),
+        (b"junk", "not JSON"),
+        (b'{"claim_id": "C1"}', "member_number"),
+        (_status(member_number=" "), "member_number"),
+        (_status(member_number="\x1c"), "member_number: blank"),
+        (_status(claim_id=""), "names no claim"),
+        (b" " * 2_000, "CLAIMSCRUB_MAX_CLAIM_BYTES"),
+    ],
+)
+def test_what_is_no_status_is_a_dead_letter(raw: bytes | None, said: str) -> None:
+    """It is kept as it came, with its reason."""
+    outcome = take_status(raw, _memory(), Limits(claim=1_999, message=4_000))
+
+    assert outcome.value is raw
+    assert outcome.decision is None
+    assert said in str(outcome.error)
 
 
 def test_headers_are_those_of_a_cloud_event() -> None:
