@@ -85,6 +85,17 @@ def _submitted(pipeline: Pipeline) -> Counter[str]:
     return Counter(json.loads(record.value() or b"")["claim_id"] for record in records)
 
 
+def _wait_for_a_commit(pipeline: Pipeline, seconds: float) -> None:
+    """Wait until one more transaction is committed, or for so long."""
+
+    def committed() -> int:
+        return sum(pipeline.kafka.end_offsets(pipeline.topics["submitted"], "read_committed").values())
+
+    before, deadline = committed(), time.monotonic() + seconds
+    while committed() <= before and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
 def test_each_claim_is_submitted_once_over_kill_9(pipeline: Pipeline, folder: Path) -> None:
     """Killed at random moments again and again while files arrive, the watcher loses no claim and doubles none."""
     moments = random.Random(63685)
@@ -103,7 +114,10 @@ def test_each_claim_is_submitted_once_over_kill_9(pipeline: Pipeline, folder: Pa
     while len(_names(folder / "done")) < len(sizes):
         with _Watch(pipeline, folder, settle=0) as watch:
             eventually(lambda watch=watch: "watching" in watch.log)  # type: ignore[misc]
-            time.sleep(moments.uniform(0.2, 1.6) if kills % 2 else moments.uniform(0, 0.6))
+            if kills % 3 == 2:
+                _wait_for_a_commit(pipeline, seconds=5)  # in the middle of a file, if that is a large one
+            else:
+                time.sleep(moments.uniform(0.2, 1.6) if kills % 3 else moments.uniform(0, 0.6))
             kills += watch.process.poll() is None
             watch.kill()
         resumed += "going on after" in watch.log
