@@ -126,8 +126,8 @@ class Pipeline:
         made = self.run("topics", "create")
         assert made.returncode == 0, made.stderr
 
-    def send(self, events: list[tuple[bytes | None, bytes | None]], **config: Any) -> None:
-        """Publish (key, value) pairs to the submitted topic and wait until the broker has them.
+    def send(self, events: list[tuple[bytes | None, bytes | None]], topic: str = "submitted", /, **config: Any) -> None:
+        """Publish (key, value) pairs to an input topic and wait until the broker has them.
 
         A key of None stands for the member's, as `claimscrub submit` would make it.
         """
@@ -136,7 +136,7 @@ class Pipeline:
         failures: list[Any] = []
         for key, value in events:
             producer.produce(
-                self.topics["submitted"],
+                self.topics[topic],
                 value,
                 member_key(value) if key is None else key,
                 on_delivery=lambda error, _: failures.append(error) if error else None,
@@ -144,7 +144,8 @@ class Pipeline:
             producer.poll(0)
         assert producer.flush(30) == 0
         assert failures == []
-        self.sent += len(events)
+        if topic == "submitted":
+            self.sent += len(events)
 
     def outputs(self) -> dict[str, list[Message]]:
         """What stands on each output topic."""

@@ -16,7 +16,7 @@ from confluent_kafka.admin import AdminClient, NewPartitions
 
 from rules.engine.examples import a_line, as_json, claim_content
 from tests.kafka_broker import Cluster
-from tests.worker_process import OUTPUTS, Pipeline, Worker, member_key, member_number
+from tests.worker_process import OUTPUTS, Pipeline, Worker, eventually, member_key, member_number
 from worker.members import partition_of
 
 _MEMBERS = 1_000
@@ -252,3 +252,46 @@ def test_a_disk_of_another_topic_is_refused(remembering: Pipeline) -> None:
 
     assert ended.returncode == 3
     assert "remove the folder" in ended.stderr.splitlines()[-1]
+
+
+def _status(pipeline: Pipeline, status: str, **more: str) -> bytes:
+    """A status of claim 1 of member 1."""
+    content = {"payer": {"key": "MEDICARE_FFS"}, "member_number": member_number(1), "claim_id": "M1-1"}
+    return as_json({**content, "status": status, "status_date": "2026-08-25", **more}).encode()
+
+
+def _settle(pipeline: Pipeline, counted: str, count: int) -> None:
+    """Have a worker take statuses in."""
+    with pipeline.worker() as worker:
+        eventually(lambda: sum(line.get(counted, 0) for line in worker.events("claims")) >= count, 40)
+
+
+def test_what_payers_answer_changes_what_counts(remembering: Pipeline) -> None:
+    """A rejected claim may come again; once it is paid, the same is a duplicate."""
+    path = remembering.folder / "statuses.json"
+    path.write_bytes(_status(remembering, "rejected"))
+    imported = [remembering.run("status", "import", str(path)) for _ in range(2)]
+    _settle(remembering, "statuses", 1)
+    _decide(remembering, claim_of(1, 2))
+    remembering.send([(b"another", _status(remembering, "paid"))], "status")
+    _settle(remembering, "statuses", 1)
+    _decide(remembering, claim_of(1, 3))
+    (message,) = [each for each in remembering.outputs()["cleared"] if b'"M1-2"' in each.value()]
+    shown = json.loads(remembering.run("history", "show", "--json", message.key().decode()).stdout)
+
+    assert [each.returncode for each in imported] == [0, 0]
+    assert "HIS001" not in _findings(remembering, "M1-2")
+    assert "HIS001" in _findings(remembering, "M1-3")
+    assert [each["status"] for each in shown["claims"]] == ["paid", "received", "flagged"]
+
+
+def test_a_status_that_can_not_be_read_is_a_dead_letter(remembering: Pipeline) -> None:
+    """With the reason, and without a word of what stood there."""
+    remembering.send([(b"k", b'{"status": "lost", "member_number": "SECRET"}')], "status")
+    with remembering.worker():
+        (letter,) = eventually(lambda: remembering.outputs()["deadletter"], 40)
+
+    reason = dict(letter.headers())["__connect.errors.exception.message"].decode()
+    assert reason.startswith("status: value not known; expected one of ")
+    assert "SECRET" not in reason
+    assert letter.value() == b'{"status": "lost", "member_number": "SECRET"}'
