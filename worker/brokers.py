@@ -252,8 +252,14 @@ class Brokers:
     async def produce(self, node: Node, sealed: Sequence[tuple[Place, Sealed]], timeout_ms: int) -> Any:
         """Send record batches that are of no transaction, in one request with others of the same moment."""
         size = sum(len(part) for _, parts in sealed for part in parts)
+        places = {place for place, _ in sealed}
         gathering = self._gatherings.get(node)
-        if gathering is None or gathering.size + size > _GATHERED_BYTES:
+        # Of two batches for one partition in a request, a broker takes one and acknowledges both.
+        if (
+            gathering is None
+            or gathering.size + size > _GATHERED_BYTES
+            or not places.isdisjoint(place for place, _ in gathering.sealed)
+        ):
             gathering = self._gatherings[node] = _Gathering()
             gathering.answer = asyncio.ensure_future(self._produce_gathered(node, gathering, timeout_ms))
         gathering.sealed += sealed

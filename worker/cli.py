@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -10,7 +11,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from threading import Thread
+from threading import Thread, Timer
 from typing import Any, Literal, TypeVar, cast
 
 import click
@@ -44,6 +45,8 @@ from worker.terminal import CLEARED, DAY, FLAGGED, UNREADABLE, clear_errors, con
 from worker.x12.envelope import LAST_CONTROL_NUMBER, Written
 
 _Result = TypeVar("_Result")
+_LAST_SECONDS = 2.0
+"""After so long, what a signal should have ended is ended by force."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -119,6 +122,10 @@ def _ended_by_signals() -> Iterator[None]:
     """Until the worker or its supervisor takes the signals over, there is nothing to finish."""
 
     def end(_: int, __: Any) -> None:
+        # Raised while Python is at something of its own, as a callback of a weak reference, it would only be printed.
+        last = Timer(_LAST_SECONDS, os._exit, [CLEARED])
+        last.daemon = True
+        last.start()
         sys.exit(CLEARED)
 
     before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}

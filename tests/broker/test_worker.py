@@ -42,7 +42,8 @@ POISON: list[bytes | None] = [
 ]
 
 
-def test_every_event_comes_out_once_on_one_topic(pipeline: Pipeline) -> None:
+@pytest.mark.parametrize("delivery", ["exactly_once", "at_least_once"])
+def test_every_event_comes_out_once_on_one_topic(pipeline: Pipeline, delivery: str) -> None:
     """Claims are cleared or flagged under their member's key, whatever key they came under; junk is a dead letter.
 
     Each comes out once, with its own bytes and headers; a claim that came to another partition than its member's is
@@ -53,7 +54,7 @@ def test_every_event_comes_out_once_on_one_topic(pipeline: Pipeline) -> None:
         for number in range(1_000)
     ]
     pipeline.send([*events, (b"junk", b"junk")])
-    with pipeline.worker():
+    with pipeline.worker(CLAIMSCRUB_DELIVERY=delivery):
         pipeline.wait_for_all()
         time.sleep(1)
     outputs = pipeline.outputs()
