@@ -108,6 +108,7 @@ class PartitionProducer:
         self._connection = f"{settings.submitted_topic}-{partition}"
         self._id, self._epoch = -1, -1
         self._sequences: dict[Place, int] = {}
+        self._was_member = time.monotonic()
         self.committed: Offsets = {}
         self._ends: dict[Place, int] = {}
 
@@ -271,6 +272,7 @@ class PartitionProducer:
         patience = Patience(self._brokers, f"producing to {', '.join(sorted({topic for topic, _ in batches}))}")
         while waiting:
             await self._brokers.settled()
+            await self._remain_member()
             by_node: dict[Node | None, dict[Place, RecordBatch]] = {}
             for place, found in waiting.items():
                 by_node.setdefault(self._brokers.leader(*place), {})[place] = found[0]
@@ -374,6 +376,13 @@ class PartitionProducer:
         if self.committed == {**before, **offsets}:
             return True
         raise LostPartitionError
+
+    async def _remain_member(self) -> None:
+        """Without transactions nobody is shut out: who slept for long asks first, or would undo newer history."""
+        moment = time.monotonic()
+        if not self._transactional and moment - self._was_member > self._settings.session_timeout_seconds / 2:
+            await self._require_membership()
+            self._was_member = moment
 
     async def _require_membership(self) -> None:
         """Do not shut out whoever has the partition by now, as a worker that was frozen for a while would."""
