@@ -152,7 +152,8 @@ class _Gathering:
 
     answer: asyncio.Future[Any]
 
-    def __init__(self) -> None:
+    def __init__(self, moment: float) -> None:
+        self.moment = moment
         self.sealed: list[tuple[Place, Sealed]] = []
         self.size = 0
 
@@ -249,8 +250,18 @@ class Brokers:
             said = f"{error}; exactly once needs Kafka 3.0 or newer, or set {PREFIX}DELIVERY=at_least_once"
             raise errors.IncompatibleBrokerVersion(said) from None
 
-    async def produce(self, node: Node, sealed: Sequence[tuple[Place, Sealed]], timeout_ms: int) -> Any:
-        """Send record batches that are of no transaction, in one request with others of the same moment."""
+    async def produce(self, node: Node, sealed: Sequence[tuple[Place, Sealed]], timeout_ms: int, moment: float) -> Any:
+        """Send record batches that are of no transaction, in one request with others of the same moment.
+
+        Args:
+            node: the broker.
+            sealed: at most one batch for a partition.
+            timeout_ms: for the broker.
+            moment: on the monotonic clock, from which on there is half a session to send them.
+
+        Raises:
+            TimeoutError: this process was asleep for longer.
+        """
         size = sum(len(part) for _, parts in sealed for part in parts)
         places = {place for place, _ in sealed}
         gathering = self._gatherings.get(node)
@@ -260,8 +271,9 @@ class Brokers:
             or gathering.size + size > _GATHERED_BYTES
             or not places.isdisjoint(place for place, _ in gathering.sealed)
         ):
-            gathering = self._gatherings[node] = _Gathering()
+            gathering = self._gatherings[node] = _Gathering(moment)
             gathering.answer = asyncio.ensure_future(self._produce_gathered(node, gathering, timeout_ms))
+        gathering.moment = min(gathering.moment, moment)
         gathering.sealed += sealed
         gathering.size += size
         return await asyncio.shield(gathering.answer)
@@ -270,6 +282,8 @@ class Brokers:
         await asyncio.sleep(0)  # whoever is ready by now has joined
         if self._gatherings.get(node) is gathering:
             del self._gatherings[node]
+        if time.monotonic() - gathering.moment > self._settings.session_timeout_seconds / 2:
+            raise TimeoutError("asleep")
         return await self.send(node, ProduceRequest(None, -1, timeout_ms, gathering.sealed), "produce")
 
     async def look_again(self) -> None:

@@ -211,10 +211,16 @@ class Lane:
             else:
                 break
         if changes:
-            self.shelf.write(changes.items(), ends.get(history))
+            self.shelf.write(changes.items(), self._position(ends.get(history), len(changes)))
             self.memory.stands(changes)
         if not single:  # where it was one large message, others may come in batches as before
             self._lanes.most_bytes = limits
+
+    def _position(self, end: int | None, count: int) -> int | None:
+        """How far the history is known after so many records of one's own; None if others may have written between."""
+        if self._settings.delivery == "exactly_once" or end is None or self.shelf.position == end - count:
+            return end
+        return None
 
     def _by_place(self, outputs: Iterable[Output]) -> dict[Place, list[Output]]:
         by_place: dict[Place, list[Output]] = {}

@@ -272,13 +272,14 @@ class PartitionProducer:
         patience = Patience(self._brokers, f"producing to {', '.join(sorted({topic for topic, _ in batches}))}")
         while waiting:
             await self._brokers.settled()
-            await self._remain_member()
+            moment = time.monotonic()
+            await self._remain_member(moment)
             by_node: dict[Node | None, dict[Place, RecordBatch]] = {}
             for place, found in waiting.items():
                 by_node.setdefault(self._brokers.leader(*place), {})[place] = found[0]
             failed: set[int] = set()
             trouble: Exception | None = None
-            for answer in await asyncio.gather(*(self._produce_to(*each) for each in by_node.items())):
+            for answer in await asyncio.gather(*(self._produce_to(*each, moment) for each in by_node.items())):
                 if isinstance(answer, Exception):
                     trouble = answer
                 else:
@@ -311,9 +312,9 @@ class PartitionProducer:
         return failed
 
     async def _produce_to(
-        self, node: Node | None, batches: Mapping[Place, RecordBatch]
+        self, node: Node | None, batches: Mapping[Place, RecordBatch], moment: float
     ) -> dict[Place, _Produced] | Exception:
-        """Output partition → error code and offset; or why there was no answer."""
+        """Output partition → error code and offset; or why there was no answer. `moment`: when this was still ours."""
         if node is None:
             missing: Exception = errors.LeaderNotAvailableError()
             return missing
@@ -338,7 +339,7 @@ class PartitionProducer:
                 kind = JoiningProduceRequest if self._brokers.joining else ProduceRequest
                 answer = await self._brokers.send(node, kind(self._name, -1, timeout_ms, sealed), self._connection)
             else:
-                answer = await self._brokers.produce(node, sealed, timeout_ms)
+                answer = await self._brokers.produce(node, sealed, timeout_ms, moment)
         except (errors.KafkaError, OSError, TimeoutError) as error:
             trouble: Exception = error
             return trouble
@@ -377,9 +378,8 @@ class PartitionProducer:
             return True
         raise LostPartitionError
 
-    async def _remain_member(self) -> None:
+    async def _remain_member(self, moment: float) -> None:
         """Without transactions nobody is shut out: who slept for long asks first, or would undo newer history."""
-        moment = time.monotonic()
         if not self._transactional and moment - self._was_member > self._settings.session_timeout_seconds / 2:
             await self._require_membership()
             self._was_member = moment

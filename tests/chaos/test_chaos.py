@@ -20,9 +20,13 @@ UNDISTURBED = {answer.event_id: answer.digest for answer in ANSWERS}
 
 
 @pytest.mark.broker
-def test_nothing_is_lost_or_decided_twice_whatever_dies(tmp_path: Path) -> None:
-    """Under half a minute of everything that can go wrong each claim gets the one decision it would get in peace."""
-    outcome = run(tmp_path / "chaos", seconds=30, seed=840)  # with this seed, of everything something comes early
+@pytest.mark.parametrize(("delivery", "seconds"), [("exactly_once", 30), ("at_least_once", 20)])
+def test_nothing_is_lost_or_decided_differently_whatever_dies(tmp_path: Path, delivery: str, seconds: float) -> None:
+    """While everything goes wrong each claim gets the decision it would get in peace, and with transactions just once.
+
+    Each member is then remembered as in peace, too.
+    """
+    outcome = run(tmp_path / "chaos", seconds, 840, delivery)  # with this seed, of everything something comes early
 
     assert outcome.holds, str(outcome)
     assert outcome.counts["kills"] > 0

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
+
+import pytest
 
 from worker.brokers import Brokers, Node
 from worker.protocol import Place
@@ -34,7 +37,7 @@ def _sealed(text: bytes) -> Sealed:
 async def _produce(*batches: list[tuple[Place, Sealed]]) -> tuple[list[list[tuple[Place, Any]]], list[int]]:
     """What goes out, and the answers, where lanes produce at the same moment."""
     brokers = _Recorded()
-    answers = await asyncio.gather(*(brokers.produce(1, each, 1_000) for each in batches))
+    answers = await asyncio.gather(*(brokers.produce(1, each, 1_000, time.monotonic()) for each in batches))
     return brokers.requests, answers
 
 
@@ -60,3 +63,13 @@ def test_a_request_is_not_too_large() -> None:
 
     assert len(requests) > 1
     assert [each for request in requests for each in request] == large
+
+
+def test_who_slept_past_half_a_session_sends_nothing() -> None:
+    """By now another worker may have the partition, and have written what this would undo."""
+    brokers = _Recorded()
+    long_ago = time.monotonic() - Settings().session_timeout_seconds
+    with pytest.raises(TimeoutError):
+        asyncio.run(brokers.produce(1, [(("cleared", 0), _sealed(b"a"))], 1_000, long_ago))
+
+    assert brokers.requests == []
