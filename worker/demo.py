@@ -74,6 +74,9 @@ _STORIES = (
     "A Medicare number typed with dashes",
     "A surgery of June 2025, sent in August 2026",
     "Additional programming time without the first 15 minutes",
+    "Trial leads, a week before",
+    "The same patient's permanent generator, without a word that it was planned",
+    "The surgery of the first claim, sent once more as a new one",
 )
 
 

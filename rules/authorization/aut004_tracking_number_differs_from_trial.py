@@ -15,7 +15,7 @@ from rules.coverage.generator import GENERATOR
 from rules.engine.claim import Claim
 from rules.engine.decision import Flag, Severity
 from rules.engine.examples import a_claim, a_facility_claim, a_facility_line, earlier, with_history
-from rules.engine.history import FOR_EVENTS, History, PriorService
+from rules.engine.history import History, PriorService
 from rules.engine.rule import rule
 
 _LEAD = "63650"
@@ -58,7 +58,7 @@ def check(claim: Claim, history: History, policy: Mapping[str, Any]) -> Flag | N
         day = line.service_date
         if line.procedure_code != _LEAD or not number or day is None:
             continue
-        trials = [prior for prior in history.services(FOR_EVENTS) if _is_trial(claim, day, prior)]
+        trials = [prior for prior in history.patient_services if _is_trial(claim, day, prior)]
         if trials and all(prior.line.prior_authorization_number != number for prior in trials):
             last = max(trials, key=lambda prior: prior.line.service_date or day)
             return Flag(

@@ -17,7 +17,7 @@ from rules.engine.claim import Claim, ServiceLine
 from rules.engine.decision import Flag, Severity
 from rules.engine.examples import a_claim, a_facility_claim, a_facility_line, a_line, earlier, with_history
 from rules.engine.grouping import LineGroup, line_groups
-from rules.engine.history import FOR_PACKAGES, History
+from rules.engine.history import History
 from rules.engine.rule import rule
 from rules.history.matching import is_in_one_group
 
@@ -83,7 +83,7 @@ def _of_group(
 
 def _is_paired_before(claim: Claim, line: ServiceLine, day: date, history: History, table: PairTable) -> bool:
     """Whether the modifier may open a pair with a line of an earlier claim, of which HIS018 speaks without it."""
-    for prior in history.services(FOR_PACKAGES):
+    for prior in history.package_services:
         pair = pair_between(line, prior.line, table, day)
         if pair is not None and pair.indicator == OPENABLE and is_in_one_group(claim, line, prior):
             return True

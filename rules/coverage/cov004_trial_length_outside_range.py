@@ -18,7 +18,7 @@ from rules.coverage.replacement import is_replacement
 from rules.engine.claim import CaseFacts, Claim, ServiceLine
 from rules.engine.decision import Severity
 from rules.engine.examples import a_claim, a_line, earlier, with_history
-from rules.engine.history import FOR_EVENTS, History
+from rules.engine.history import History
 from rules.engine.rule import rule
 from rules.history.dated import dated_services, days_between, has_one_date_only
 
@@ -84,7 +84,7 @@ def _supplied(facts: CaseFacts, criteria: Iterable[Criterion]) -> list[Breach]:
 
 def _by_dates(claim: Claim, history: History, criteria: Iterable[Criterion]) -> list[Breach]:
     """What the days between the latest lead and a generator break, as far as they can."""
-    leads = dated_services(claim, history, FOR_EVENTS, (_LEAD,))
+    leads = dated_services(claim, history.patient_services, (_LEAD,))
     breaches = []
     for line in claim.lines:
         day = line.service_date

@@ -9,7 +9,7 @@ from collections.abc import Collection
 
 from rules.coverage.generator import GENERATOR
 from rules.engine.claim import Claim, ServiceLine
-from rules.engine.history import FOR_EVENTS, History
+from rules.engine.history import History
 
 REMOVAL = "63688"
 _FEWEST_DAYS = 11
@@ -45,11 +45,11 @@ def other_evidence(claim: Claim, line: ServiceLine, history: History) -> str | N
     for other in claim.lines:
         if other.procedure_code == REMOVAL and other.service_date == line.service_date:
             return f"{REMOVAL} stands on the same date"
-    return _earlier_generator(line, history) if history.claims else None
+    return _earlier_generator(line, history) if GENERATOR in history.procedure_codes else None
 
 
 def _earlier_generator(line: ServiceLine, history: History) -> str | None:
-    for prior in history.services(FOR_EVENTS):
+    for prior in history.patient_services:
         day = prior.line.service_date
         if (
             prior.line.procedure_code == GENERATOR
@@ -63,7 +63,7 @@ def _earlier_generator(line: ServiceLine, history: History) -> str | None:
 
 def _may_be_replacement(claim: Claim, history: History, reasons: Collection[str]) -> bool:
     """Whether there is anything that could be evidence: a cheap look, as most claims have none."""
-    if history.claims or claim.case_facts.replacement:
+    if GENERATOR in history.procedure_codes or claim.case_facts.replacement:
         return True
     for diagnosis in claim.diagnoses:
         if diagnosis.code.replace(".", "") in reasons:

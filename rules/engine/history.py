@@ -7,7 +7,7 @@ again makes a duplicate. The claim under review is never among them: `rules.engi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
 from typing import Final, Literal, NamedTuple
@@ -154,6 +154,12 @@ class History(NamedTuple):
         held_since: receipt date of the first claim that was ever recorded; None for none.
         dropped_through: latest date of service among claims that had to be dropped, as the member has too many.
         not_known: why no history could be looked up; blank if it was.
+        member_services: lines of the claims that another can be a duplicate of, also of other patients with the same
+            member number; here and below oldest claim first.
+        patient_services: those of the patient, which tell what was done: trials, generators, lifetime limits.
+        package_services: of these the ones that count for surgical packages, pairs and units.
+        procedure_codes: of `patient_services`.
+        service_dates: of `member_services`.
     """
 
     claims: tuple[PriorClaim, ...] = ()
@@ -163,18 +169,11 @@ class History(NamedTuple):
     held_since: date | None = None
     dropped_through: date | None = None
     not_known: str = ""
-
-    def services(self, counting: Counting, *, any_patient: bool = False) -> Iterator[PriorService]:
-        """Earlier lines that count, oldest claim first.
-
-        Args:
-            counting: statuses of the claims that count.
-            any_patient: also of others with the same member number.
-        """
-        for claim in self.claims:
-            if claim.status in counting and (any_patient or claim.patient.may_be(self.patient)):
-                for line in claim.lines:
-                    yield PriorService(claim, line)
+    member_services: tuple[PriorService, ...] = ()
+    patient_services: tuple[PriorService, ...] = ()
+    package_services: tuple[PriorService, ...] = ()
+    procedure_codes: frozenset[str] = frozenset()
+    service_dates: frozenset[date] = frozenset()
 
     def is_held(self, day: date, days: int) -> bool:
         """Whether history is held for so many days before a day, and nothing of it had to be dropped."""

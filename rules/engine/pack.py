@@ -86,6 +86,7 @@ class PlanKey(NamedTuple):
         facts: names of the case facts supplied; one that is null is not.
         eligibility, provider_records: whether there are any.
         has_history: whether anything is held of the member's earlier claims, or it is not known whether.
+        has_same_day: whether one of them has a service on a date of the claim, or it is not known whether.
         triggered: ids of the rules that one of the claim's diagnoses concerns.
     """
 
@@ -100,6 +101,7 @@ class PlanKey(NamedTuple):
     eligibility: bool
     provider_records: bool
     has_history: bool
+    has_same_day: bool
     triggered: frozenset[str] = NOTHING
 
 

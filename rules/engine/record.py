@@ -13,7 +13,18 @@ from typing import Final, NamedTuple
 
 from rules.engine.claim import VOID, Claim
 from rules.engine.grouping import SPECIALTY_LENGTH
-from rules.engine.history import History, Patient, PriorClaim, PriorLine, Status, StatusChange
+from rules.engine.history import (
+    FOR_DUPLICATES,
+    FOR_EVENTS,
+    FOR_PACKAGES,
+    History,
+    Patient,
+    PriorClaim,
+    PriorLine,
+    PriorService,
+    Status,
+    StatusChange,
+)
 
 REPLACEMENT: Final = "7"
 CORRECTIONS: Final = (REPLACEMENT, VOID)
@@ -138,7 +149,37 @@ def history_of(
             and not (is_mine and status == "flagged")
         ):
             counted.append(known)
-    return History(tuple(counted), predecessor, tuple(account), patient, held_since, dropped_through)
+    if not counted:
+        return History((), predecessor, tuple(account), patient, held_since, dropped_through)
+    services = _services(counted, patient)
+    return History(tuple(counted), predecessor, tuple(account), patient, held_since, dropped_through, "", *services)
+
+
+def _services(
+    claims: Iterable[PriorClaim], patient: Patient
+) -> tuple[
+    tuple[PriorService, ...], tuple[PriorService, ...], tuple[PriorService, ...], frozenset[str], frozenset[date]
+]:
+    """The lines of claims by what they count for, as the last fields of a `History`."""
+    of_member: list[PriorService] = []
+    of_patient: list[PriorService] = []
+    of_packages: list[PriorService] = []
+    for claim in claims:
+        services = [PriorService(claim, line) for line in claim.lines]
+        if claim.status in FOR_DUPLICATES:
+            of_member += services
+        if claim.patient.may_be(patient):
+            if claim.status in FOR_EVENTS:
+                of_patient += services
+            if claim.status in FOR_PACKAGES:
+                of_packages += services
+    return (
+        tuple(of_member),
+        tuple(of_patient),
+        tuple(of_packages),
+        frozenset([line.procedure_code for _, line in of_patient]),
+        frozenset([line.service_date for _, line in of_member if line.service_date is not None]),
+    )
 
 
 def standing(record: MemberRecord) -> list[PriorClaim]:

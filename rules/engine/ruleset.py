@@ -301,6 +301,7 @@ class RuleSet:
         if facts:
             values = claim.case_facts.__dict__
             facts = frozenset([name for name in facts if values[name] is not None])
+        is_unsure = history.dropped_through is not None or history.not_known != ""
         # A plain tuple, here and in `kind`: a named one takes longer to make than most checks.
         rest = (
             modifiers,
@@ -312,7 +313,8 @@ class RuleSet:
             facts or NOTHING,
             claim.eligibility != (),
             claim.provider_records != (),
-            history.claims != () or history.dropped_through is not None or history.not_known != "",
+            is_unsure or history.claims != (),
+            is_unsure or not history.service_dates.isdisjoint(days),
         )
         day = first_day = claim.first_service_date or date.min
         pack = self._pack(kind, day)

@@ -1,12 +1,12 @@
 """What a patient has had and when, by the claim under review and the earlier ones, for rules that compare dates."""
 
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from datetime import date
 from decimal import Decimal
 from typing import Final, NamedTuple
 
 from rules.engine.claim import Claim
-from rules.engine.history import Counting, History
+from rules.engine.history import History, PriorService
 
 THIS_CLAIM: Final = ""
 """In place of an earlier claim's id."""
@@ -41,15 +41,15 @@ def on_claim(claim_id: str) -> str:
     return f"on claim {claim_id}" if claim_id != THIS_CLAIM else "on this claim"
 
 
-def dated_services(claim: Claim, history: History, counting: Counting, codes: Container[str]) -> list[DatedService]:
-    """What a patient has had of some procedures, by the claim under review and the earlier ones that count."""
+def dated_services(claim: Claim, earlier: Iterable[PriorService], codes: Container[str]) -> list[DatedService]:
+    """What a patient has had of some procedures, by the claim under review and by earlier lines."""
     found = []
     for line in claim.lines:
         day = line.service_date
         if line.procedure_code in codes and day is not None:
             place = claim.place_of_service_on(line)
             found.append(DatedService(day, line.procedure_code, place, line.units or _NO_UNITS, THIS_CLAIM))
-    for prior, its_line in history.services(counting):
+    for prior, its_line in earlier:
         code, day = its_line.procedure_code, its_line.service_date
         if code in codes and day is not None:
             units = its_line.units or _NO_UNITS

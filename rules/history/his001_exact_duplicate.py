@@ -25,6 +25,7 @@ from rules.history.matching import exact_duplicate_of, standing
     citations=("x12-carc-rarc-2024-06",),
     field="lines[].procedure_code",
     scope="history",
+    concerns_claim=lambda key, policy: key.has_same_day and key.frequency == "1",  # noqa: ARG005
     lookback=0,
     clean=(
         a_claim(),

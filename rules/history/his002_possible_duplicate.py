@@ -15,7 +15,7 @@ from rules.engine.claim import Claim, ServiceLine
 from rules.engine.decision import Flag, Severity
 from rules.engine.examples import a_claim, a_line, earlier, with_history
 from rules.engine.grouping import TWO_SURGEONS, is_assistant
-from rules.engine.history import FOR_DUPLICATES, History, PriorLine
+from rules.engine.history import History, PriorLine
 from rules.engine.rule import rule
 from rules.history.matching import is_marked_as_repeated, is_same_service, standing
 from rules.units.daily_limits import units_in_words
@@ -29,6 +29,7 @@ from rules.units.daily_limits import units_in_words
     citations=("product-logic",),
     field="lines[].procedure_code",
     scope="history",
+    concerns_claim=lambda key, policy: key.has_same_day and key.frequency == "1",  # noqa: ARG005
     lookback=0,
     yields_to=("HIS001",),
     clean=(
@@ -49,7 +50,7 @@ def check(claim: Claim, history: History, policy: Mapping[str, Any]) -> list[Fla
     for line in claim.lines:
         if is_marked_as_repeated(line):
             continue
-        for prior in history.services(FOR_DUPLICATES, any_patient=True):
+        for prior in history.member_services:
             if is_same_service(claim, line, prior) and not _are_in_other_roles(line, prior.line):
                 other = prior.claim
                 flags.append(

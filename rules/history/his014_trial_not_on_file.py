@@ -18,7 +18,7 @@ from rules.engine.claim import Claim
 from rules.engine.decision import Flag, NotEvaluated, Severity
 from rules.engine.examples import a_claim, a_line, earlier, with_history
 from rules.engine.grouping import is_assistant
-from rules.engine.history import FOR_EVENTS, History
+from rules.engine.history import History
 from rules.engine.rule import rule
 from rules.history.dated import DatedService, dated_services, has_one_date_only
 
@@ -62,7 +62,7 @@ def check(claim: Claim, history: History, policy: Mapping[str, Any]) -> NotEvalu
     if is_replacement(claim, history, policy["coverage.replacement_diagnoses"]):
         return None
     is_alone = has_one_date_only(claim, history)
-    leads = [] if is_alone else dated_services(claim, history, FOR_EVENTS, _TRIAL_LEADS)
+    leads = [] if is_alone else dated_services(claim, history.patient_services, _TRIAL_LEADS)
     flags = []
     for line in claim.lines:
         day = line.service_date

@@ -15,7 +15,7 @@ from rules.engine.claim import Claim
 from rules.engine.decision import Flag, Severity
 from rules.engine.examples import a_claim, a_line, earlier, with_history
 from rules.engine.grouping import is_assistant
-from rules.engine.history import FOR_EVENTS, History
+from rules.engine.history import History
 from rules.engine.rule import rule
 from rules.history.dated import dated_services, days_between, has_one_date_only
 from rules.history.packages import STAGES
@@ -46,7 +46,7 @@ def check(claim: Claim, history: History, policy: Mapping[str, Any]) -> list[Fla
     if has_one_date_only(claim, history):
         return None
     held, matrix = policy["coverage.early_replacement"], policy["diagnoses.matrix"]
-    generators = dated_services(claim, history, FOR_EVENTS, (GENERATOR,))
+    generators = dated_services(claim, history.patient_services, (GENERATOR,))
     flags = []
     for line in claim.lines:
         day = line.service_date

@@ -17,7 +17,7 @@ from rules.engine.claim import Claim, ServiceLine
 from rules.engine.decision import Flag, NotEvaluated, Severity
 from rules.engine.examples import a_claim, a_line, earlier, with_history
 from rules.engine.grouping import is_assistant
-from rules.engine.history import FOR_EVENTS, History
+from rules.engine.history import History
 from rules.engine.rule import rule
 from rules.facility.contractor_area import contractor_area
 from rules.history.dated import DatedService, dated_services
@@ -63,7 +63,7 @@ _A_THIRD = {"place_of_service": "11", "lines": [a_line("63650", units="1")]}
 )
 def check(claim: Claim, history: History, policy: Mapping[str, Any]) -> list[Flag | NotEvaluated] | None:
     limits = policy["coverage.lifetime_limits"]
-    services = dated_services(claim, history, FOR_EVENTS, (_PLATE_LEAD, _LEAD, GENERATOR))
+    services = dated_services(claim, history.patient_services, (_PLATE_LEAD, _LEAD, GENERATOR))
     plate_leads = [each for each in services if each.procedure_code == _PLATE_LEAD]
     trials = [each for each in services if _is_trial(each, services)]
     reached: list[tuple[ServiceLine, str, Mapping[str, Any]]] = []

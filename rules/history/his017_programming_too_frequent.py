@@ -15,7 +15,7 @@ from rules.coverage.generator import GENERATOR
 from rules.engine.claim import Claim
 from rules.engine.decision import Flag, NotEvaluated, Severity
 from rules.engine.examples import a_claim, a_line, earlier, with_history
-from rules.engine.history import FOR_EVENTS, FOR_PACKAGES, History
+from rules.engine.history import History
 from rules.engine.rule import rule
 from rules.facility.contractor_area import contractor_area
 from rules.history.dated import dated_services, days_between, has_one_date_only
@@ -55,8 +55,8 @@ def check(claim: Claim, history: History, policy: Mapping[str, Any]) -> list[Fla
     if has_one_date_only(claim, history):
         return None
     held = policy["coverage.programming_interval"]
-    programmings = dated_services(claim, history, FOR_PACKAGES, _PROGRAMMING)
-    implants = dated_services(claim, history, FOR_EVENTS, (GENERATOR,))
+    programmings = dated_services(claim, history.package_services, _PROGRAMMING)
+    implants = dated_services(claim, history.patient_services, (GENERATOR,))
     area = contractor_area(claim, policy["place_of_service.contractor_areas"])
     if area is not None and area.key not in held["areas"]:
         return None

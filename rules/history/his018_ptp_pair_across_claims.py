@@ -27,7 +27,7 @@ from rules.coding.pairs import (
 from rules.engine.claim import Claim, ServiceLine
 from rules.engine.decision import Flag, Severity
 from rules.engine.examples import a_claim, a_facility_claim, a_facility_line, a_line, earlier, with_history
-from rules.engine.history import FOR_PACKAGES, History, PriorClaim
+from rules.engine.history import History, PriorClaim
 from rules.engine.rule import rule
 from rules.history.matching import is_in_one_group
 
@@ -40,6 +40,7 @@ from rules.history.matching import is_in_one_group
     citations=("cms-ncci-ptp-practitioner-2024q3", "cms-ncci-ptp-outpatient-2024q3", "ncci-modifier-list"),
     field="lines[].procedure_code",
     scope="history",
+    concerns_claim=lambda key, policy: key.has_same_day,  # noqa: ARG005
     lookback=0,
     base_layer="ptp",
     policy=(*PAIR_POLICIES, *MODIFIER_POLICIES),
@@ -62,7 +63,7 @@ def check(claim: Claim, history: History, policy: Mapping[str, Any]) -> list[Fla
         return None
     days = {line.service_date for line in claim.lines}
     flags: dict[tuple[Any, ...], Flag] = {}
-    for prior in history.services(FOR_PACKAGES):
+    for prior in history.package_services:
         other, its_line = prior
         day = its_line.service_date
         if day is None or day not in days:

@@ -16,7 +16,7 @@ from rules.engine.claim import Claim
 from rules.engine.decision import Flag, Severity
 from rules.engine.examples import a_claim, a_facility_claim, a_facility_line, a_line, earlier, with_history
 from rules.engine.grouping import LineGroup, is_assistant, line_groups
-from rules.engine.history import FOR_PACKAGES, History, PriorService
+from rules.engine.history import History, PriorService
 from rules.engine.rule import rule
 from rules.history.matching import exact_duplicate_of, is_same_service
 from rules.units.daily_limits import Excess, UnitsKey, over_daily_limit, units_in_words, units_key
@@ -32,6 +32,7 @@ _NONE = Decimal(0)
     citations=("cms-mue-2024q3", "ngs-mue"),
     field="lines[].units",
     scope="history",
+    concerns_claim=lambda key, policy: key.has_same_day,  # noqa: ARG005
     lookback=0,
     base_layer="mue",
     concerns=lambda codes, modifiers, policy: not codes.isdisjoint(policy["units.daily_limit"]),  # noqa: ARG005
@@ -79,7 +80,7 @@ def _earlier_lines(
         if line.procedure_code in limits and key not in found:
             same = [
                 prior
-                for prior in history.services(FOR_PACKAGES)
+                for prior in history.package_services
                 if is_same_service(claim, line, prior) and is_assistant(line) == is_assistant(prior.line)
             ]
             if same:

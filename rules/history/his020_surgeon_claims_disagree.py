@@ -15,7 +15,7 @@ from rules.engine.claim import Claim
 from rules.engine.decision import Flag, Severity
 from rules.engine.examples import a_claim, a_line, earlier, with_history
 from rules.engine.grouping import ASSISTANT_MODIFIERS
-from rules.engine.history import FOR_PACKAGES, History
+from rules.engine.history import History
 from rules.engine.rule import rule
 
 _ROLES = frozenset({*ASSISTANT_MODIFIERS, "77"})
@@ -32,7 +32,7 @@ _ANOTHER = {"npi": "1003004502", "taxonomy": "207T00000X"}
     field="lines[].modifiers",
     scope="history",
     concerns=lambda codes, modifiers, policy: not policy["modifiers.family"].isdisjoint(codes),  # noqa: ARG005
-    concerns_claim=lambda key, policy: key.has_history,  # noqa: ARG005
+    concerns_claim=lambda key, policy: key.has_same_day,  # noqa: ARG005
     claim_types=("professional",),
     policy=("modifiers.family",),
     lookback=0,
@@ -62,7 +62,7 @@ def check(claim: Claim, history: History, policy: Mapping[str, Any]) -> list[Fla
             or not provider.npi
         ):
             continue
-        for prior, its_line in history.services(FOR_PACKAGES):
+        for prior, its_line in history.package_services:
             if (
                 its_line.procedure_code == line.procedure_code
                 and its_line.service_date == line.service_date

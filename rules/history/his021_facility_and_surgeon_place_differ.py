@@ -15,7 +15,7 @@ from rules.coverage.generator import GENERATOR
 from rules.engine.claim import Claim
 from rules.engine.decision import Flag, Severity
 from rules.engine.examples import a_claim, earlier, with_history
-from rules.engine.history import FOR_EVENTS, History, PriorService
+from rules.engine.history import History, PriorService
 from rules.engine.rule import rule
 
 _SURGERY_CENTER = "24"
@@ -33,7 +33,7 @@ _SURGERY_CENTER_BILL = "083"
     field="lines[].place_of_service",
     scope="history",
     procedures=(GENERATOR,),
-    concerns_claim=lambda key, policy: key.has_history,  # noqa: ARG005
+    concerns_claim=lambda key, policy: key.has_same_day,  # noqa: ARG005
     claim_types=("professional",),
     policy=("modifiers.family_surgical",),
     lookback=0,
@@ -58,7 +58,7 @@ def check(claim: Claim, history: History, policy: Mapping[str, Any]) -> list[Fla
         place = claim.place_of_service_on(line)
         if line.procedure_code != GENERATOR or line.service_date is None or place not in (_SURGERY_CENTER, *_HOSPITAL):
             continue
-        for prior in history.services(FOR_EVENTS):
+        for prior in history.patient_services:
             if (
                 prior.line.service_date == line.service_date
                 and prior.line.procedure_code in policy["modifiers.family_surgical"]

@@ -2,7 +2,7 @@
 
 from rules.engine.claim import Claim, ServiceLine
 from rules.engine.grouping import SPECIALTY_LENGTH, TWO_SURGEONS, is_assistant
-from rules.engine.history import FOR_DUPLICATES, History, PriorClaim, PriorService
+from rules.engine.history import History, PriorClaim, PriorService
 
 _ORIGINAL = "1"
 _REPEATED = frozenset({"76", "77", "91"})
@@ -61,7 +61,7 @@ def is_marked_as_repeated(line: ServiceLine) -> bool:
 def exact_duplicate_of(claim: Claim, line: ServiceLine, history: History) -> PriorService | None:
     """The first earlier line that a line of an original claim repeats in every respect without a modifier for it."""
     if claim.frequency == _ORIGINAL and not is_marked_as_repeated(line):
-        for prior in history.services(FOR_DUPLICATES, any_patient=True):
+        for prior in history.member_services:
             if is_exact_duplicate(claim, line, prior):
                 return prior
     return None

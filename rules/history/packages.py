@@ -14,7 +14,7 @@ from rules.coding.billers import was_surgery_center
 from rules.engine.claim import Claim, ServiceLine
 from rules.engine.decision import NotEvaluated
 from rules.engine.grouping import ASSISTANT_MODIFIERS, SPECIALTY_LENGTH
-from rules.engine.history import FOR_PACKAGES, History, PriorClaim, PriorService
+from rules.engine.history import History, PriorClaim, PriorService
 from rules.history.dated import THIS_CLAIM, on_claim
 
 STAGES: Final = frozenset({"58", "78", "79"})
@@ -93,10 +93,14 @@ def packages(claim: Claim, history: History, days_of: DaysAfter) -> list[Package
         days, day = days_of(line.procedure_code), line.service_date
         if days and day is not None and _opens_package(line.modifiers):
             found.append(Package(line.procedure_code, day, days, practitioner_of(claim, line), THIS_CLAIM))
-    for prior in history.services(FOR_PACKAGES):
-        code, day, modifiers = prior.line.procedure_code, prior.line.service_date, prior.line.modifiers
+    first = claim.first_service_date
+    for prior in history.package_services:
+        day = prior.line.service_date
+        if day is None or (first is not None and (first - day).days > LONGEST):
+            continue
+        code, modifiers = prior.line.procedure_code, prior.line.modifiers
         days = days_of(code)
-        if days and day is not None and _opens_package(modifiers) and _is_of_group(claim, prior.claim):
+        if days and _opens_package(modifiers) and _is_of_group(claim, prior.claim):
             found.append(Package(code, day, days, _practitioner_before(prior), prior.claim.claim_id))
     return sorted(found, key=lambda package: package.day, reverse=True)
 

@@ -14,7 +14,7 @@ from rules.engine.claim import Claim, ServiceLine
 from rules.engine.decision import Flag, Severity
 from rules.engine.examples import a_claim, a_line, earlier, with_history
 from rules.engine.grouping import ASSISTANT_MODIFIERS, is_assistant
-from rules.engine.history import FOR_EVENTS, History
+from rules.engine.history import History
 from rules.engine.rule import rule
 
 
@@ -61,7 +61,7 @@ def _surgery_by_the_same(claim: Claim, line: ServiceLine, history: History) -> s
     for other in claim.lines:
         if (other.procedure_code, other.service_date, _npi(claim, other)) == key and not is_assistant(other):
             return "on this claim"
-    for prior, its_line in history.services(FOR_EVENTS):
+    for prior, its_line in history.patient_services:
         if (
             its_line.procedure_code,
             its_line.service_date,

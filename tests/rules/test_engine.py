@@ -21,7 +21,6 @@ from rules.engine.claim import ServiceLine
 from rules.engine.examples import Example, a_claim, a_line, as_json, claim_content, earlier, with_history
 from rules.engine.explain import explain
 from rules.engine.grouping import line_groups
-from rules.engine.history import FOR_DUPLICATES
 from rules.engine.payer import PayerProfile, RuleChange, load_profiles
 from rules.engine.policy import (
     Confidence,
@@ -572,7 +571,7 @@ def test_a_value_that_only_some_payers_have_silences_the_rule_for_the_others(onl
 
 
 def _earlier_lines(claim: Claim, history: History, policy: Any) -> str | None:
-    count = sum(1 for _ in history.services(FOR_DUPLICATES))
+    count = sum(1 for _ in history.patient_services)
     return f"{count} earlier" if count else None
 
 

@@ -113,9 +113,9 @@ def test_what_counts_for_what(status: Status | None, duplicates: bool, packages:
     """A denied claim is no surgery that was paid; a rejected one is nothing."""
     _, history = with_history(a_claim(), earlier(status=status))
 
-    assert bool(list(history.services(FOR_DUPLICATES))) is duplicates
-    assert bool(list(history.services(FOR_PACKAGES))) is packages
-    assert bool(list(history.services(FOR_EVENTS))) is events
+    assert bool(list(history.patient_services)) is duplicates
+    assert bool(list(history.package_services)) is packages
+    assert bool(list(history.patient_services)) is events
 
 
 def test_every_status_is_pending_or_processed_or_counts_for_nothing() -> None:
@@ -522,8 +522,8 @@ def test_services_of_others_with_the_same_number_are_left_out() -> None:
     twin = earlier(patient={"first_name": "Blake", "birth_date": "1955-03-01"}, lines=[a_line("63650")])
     _, history = with_history(a_claim(), twin, earlier(lines=[a_line(), a_line("63688")]))
 
-    assert [each.line.procedure_code for each in history.services(FOR_EVENTS)] == ["63685", "63688"]
-    assert [each.claim.claim_id for each in history.services(FOR_EVENTS, any_patient=True)] == [
+    assert [each.line.procedure_code for each in history.patient_services] == ["63685", "63688"]
+    assert [each.claim.claim_id for each in history.member_services] == [
         "EARLIER-1",
         "EARLIER-2",
         "EARLIER-2",

@@ -47,6 +47,9 @@ EXPECTED: dict[str, list[str] | None] = {
     "DEMO-22": ["CMP005"],
     "DEMO-23": ["HIS008"],
     "DEMO-24": ["COD007"],
+    "DEMO-25": [],
+    "DEMO-26": ["HIS010"],
+    "DEMO-27": ["HIS001"],
 }
 
 
@@ -83,7 +86,7 @@ def test_claim_shows_what_its_story_says(outcomes: dict[str, Outcome], name: str
 
 
 def test_claims_are_varied(outcomes: dict[str, Outcome]) -> None:
-    """Two dozen events, of both claim types and several payers, of which only a Blue plan is not recognised."""
+    """Events of both claim types and several payers, of which only a Blue plan is not recognised."""
     assert list(outcomes) == list(EXPECTED)
     decisions = [outcome.decision for outcome in outcomes.values() if outcome.decision is not None]
     payers = {decision.payer for decision in decisions}
@@ -113,7 +116,7 @@ def test_demo_as_a_user_sees_it(tmp_path: Path, outcomes: dict[str, Outcome]) ->
     assert rows.keys() == outcomes.keys()
     for name, outcome in outcomes.items():
         _assert_row_says(rows[name], outcome)
-    assert re.search(r"24 claims: 7 cleared, 16 flagged, 1 dead letter; median \d+ ms from submit to decision", output)
+    assert re.search(r"27 claims: 8 cleared, 18 flagged, 1 dead letter; median \d+ ms from submit to decision", output)
     for following in ("claimscrub check FILE", "claimscrub rules explain", "README", "make test"):
         assert following in output
 

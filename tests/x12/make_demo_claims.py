@@ -99,6 +99,9 @@ _PROFESSIONAL = [
     ),
     _claim(23, _MEDICARE, lines=[a_line(service_date="2025-06-12")]),
     _claim(24, _HUMANA, a_line("95984", charge_amount="110.00")),
+    _claim(25, _AETNA, lines=[a_line(**_LEADS, service_date="2026-07-27")]),
+    _claim(26, _AETNA, subscriber=_other_member(25)),
+    _claim(27, _MEDICARE, subscriber={**_MEMBER, "member_number": member_number(1)}),
 ]
 _INSTITUTIONAL = [
     _hospital_claim(2, _MEDICARE_A),
