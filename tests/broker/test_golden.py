@@ -9,7 +9,7 @@ import pytest
 from rules import Disposition, RuleSet
 from rules.engine.examples import MEMBER_NUMBERS, as_json, claim_content
 from tests.golden.corpus import content_of, decisions_file, goldens, read_theme, reduced
-from tests.worker_process import Pipeline, of_member
+from tests.worker_process import Pipeline, member_number
 
 pytestmark = pytest.mark.broker
 
@@ -49,10 +49,11 @@ def _of_its_own_member(number: int, content: dict[str, Any]) -> dict[str, Any]:
     given = content["subscriber"].get("member_number", "")
     if given != claim_content(payer)["subscriber"]["member_number"]:
         return content
-    if payer in MEMBER_NUMBERS:
-        return of_member(number, content)
-    other = re.sub(r"\d+", lambda digits: f"{number:0{len(digits[0])}}", given)
-    return {**content, "subscriber": {**content["subscriber"], "member_number": other}}
+    digits = re.sub(r"\d+", lambda found: f"{number:0{len(found[0])}}", given)
+    other = member_number(number) if payer in MEMBER_NUMBERS else digits
+    # Stored authorizations and eligibility answers name the member too.
+    made: dict[str, Any] = json.loads(as_json(content).replace(f'"{given}"', f'"{other}"'))
+    return made
 
 
 def _without_history(decision: dict[str, Any], ruleset: RuleSet) -> dict[str, Any]:
