@@ -9,7 +9,7 @@ import pytest
 from rules import Disposition, RuleSet
 from rules.engine.examples import MEMBER_NUMBERS, as_json, claim_content
 from tests.golden.corpus import content_of, decisions_file, goldens, read_theme, reduced
-from tests.worker_process import Pipeline, of_member
+from tests.worker_process import Pipeline, member_number
 
 pytestmark = pytest.mark.broker
 
@@ -50,9 +50,11 @@ def _of_its_own_member(number: int, content: dict[str, Any]) -> dict[str, Any]:
     if given != claim_content(payer)["subscriber"]["member_number"]:
         return content
     if payer in MEMBER_NUMBERS:
-        return of_member(number, content)
-    other = re.sub(r"\d+", lambda digits: f"{number:0{len(digits[0])}}", given)
-    return {**content, "subscriber": {**content["subscriber"], "member_number": other}}
+        own = member_number(number)
+    else:
+        own = re.sub(r"\d+", lambda digits: f"{number:0{len(digits[0])}}", given)
+    changed: dict[str, Any] = json.loads(as_json(content).replace(given, own))  # an authorization may name it as well
+    return changed
 
 
 def _without_history(decision: dict[str, Any], ruleset: RuleSet) -> dict[str, Any]:
