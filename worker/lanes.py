@@ -172,7 +172,7 @@ class Lane:
         try:
             await self._published(outputs)
         except LostPartitionError:
-            self._lose()
+            self.lose()
         except Exception as error:  # noqa: BLE001  (whatever it is: nothing may go on past these outputs)
             self._drop()
             self._lanes.failed(error)
@@ -230,7 +230,8 @@ class Lane:
                 by_place.setdefault((output.topic, partition), []).append(output)
         return by_place
 
-    def _lose(self) -> None:
+    def lose(self) -> None:
+        """Another worker has the partition; a rebalance will say so."""
         self._drop()
         log.warning("partition lost", topic=self._settings.submitted_topic, partition=self._partition)
         patience = _LOST_SESSIONS * self._settings.session_timeout_seconds
@@ -334,14 +335,21 @@ class Lanes:
         partitions = sorted({partition for topic, partition in places if topic == settings.submitted_topic})
         count = self._brokers.partitions(settings.submitted_topic)
         producers = [PartitionProducer(self._brokers, settings, each, count, member) for each in partitions]
-        await asyncio.gather(*(producer.open() for producer in producers))
+        opened = await asyncio.gather(*(producer.open() for producer in producers), return_exceptions=True)
+        for failure in opened:
+            if isinstance(failure, BaseException) and not isinstance(failure, LostPartitionError):
+                raise failure
         self._shelves.keep(partitions)
         for partition, producer in zip(partitions, producers, strict=True):
             shelf = self._shelves.shelf(partition)
             memory = self._remember(shelf, partition, count)
             self._lanes[partition] = Lane(partition, producer, memory, shelf, self)
+        for partition, failure in zip(partitions, opened, strict=True):
+            if failure is not None:
+                self._lanes[partition].lose()
+        restoring = {partition: lane for partition, lane in self._lanes.items() if not lane.lost}
         # What takes long goes on while other partitions are decided already.
-        self._restoring = asyncio.create_task(self._restore({each: self._lanes[each] for each in partitions}))
+        self._restoring = asyncio.create_task(self._restore(restoring))
         await asyncio.wait({self._restoring}, timeout=_RESTORING_SECONDS)
 
     async def _restore(self, lanes: Mapping[int, Lane]) -> None:

@@ -115,7 +115,19 @@ class PartitionProducer:
     # ---- taking over
 
     async def open(self) -> None:
-        """Take the partition over."""
+        """Take the partition over.
+
+        Raises:
+            LostPartitionError: another worker has taken it over meanwhile.
+        """
+        try:
+            await self._open()
+        except RefusedError as error:
+            if error.code in _SHUT_OUT:
+                raise LostPartitionError from None
+            raise
+
+    async def _open(self) -> None:
         name = self._name if self._transactional else None
         committed = self._transactional and await self._was_committed()
         request = InitProducerIdRequest(name, int(TRANSACTION_SECONDS * 1000))
@@ -366,12 +378,7 @@ class PartitionProducer:
             return False
         await self._require_membership()
         before = self.committed
-        try:
-            await self.open()
-        except RefusedError as error:
-            if error.code in _SHUT_OUT:
-                raise LostPartitionError from None
-            raise
+        await self.open()
         if self.committed == before:
             return False
         if self.committed == {**before, **offsets}:

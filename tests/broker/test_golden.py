@@ -49,11 +49,12 @@ def _of_its_own_member(number: int, content: dict[str, Any]) -> dict[str, Any]:
     given = content["subscriber"].get("member_number", "")
     if given != claim_content(payer)["subscriber"]["member_number"]:
         return content
-    digits = re.sub(r"\d+", lambda found: f"{number:0{len(found[0])}}", given)
-    other = member_number(number) if payer in MEMBER_NUMBERS else digits
-    # Stored authorizations and eligibility answers name the member too.
-    made: dict[str, Any] = json.loads(as_json(content).replace(f'"{given}"', f'"{other}"'))
-    return made
+    if payer in MEMBER_NUMBERS:
+        own = member_number(number)
+    else:
+        own = re.sub(r"\d+", lambda digits: f"{number:0{len(digits[0])}}", given)
+    changed: dict[str, Any] = json.loads(as_json(content).replace(given, own))  # an authorization may name it as well
+    return changed
 
 
 def _without_history(decision: dict[str, Any], ruleset: RuleSet) -> dict[str, Any]:
