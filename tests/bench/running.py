@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -67,8 +68,12 @@ class Running:
 
     def cpu_seconds(self) -> float:
         """User and system time of all of them and their children, all their threads."""
-        # Linux's clock id of another process's CPU time, as clock_getcpuclockid(3) makes it: exact, /proc has ticks.
-        return sum(time.clock_gettime((~pid << 3) | 2) for pid in self._pids())
+        seconds = 0.0
+        for pid in self._pids():
+            with suppress(OSError):  # a child that has just ended
+                # Linux's clock id of another process's CPU time, as clock_getcpuclockid(3) makes it: /proc has ticks.
+                seconds += time.clock_gettime((~pid << 3) | 2)
+        return seconds
 
     def memory_mb(self) -> float:
         """What they have in memory now."""

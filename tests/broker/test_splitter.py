@@ -240,9 +240,9 @@ def test_what_was_aborted_is_never_decided(pipeline: Pipeline) -> None:
             assert len(_decided(pipeline)) == before
             if commit:
                 producer.commit_transaction()
+                _wait(pipeline, 40)
             else:
                 producer.abort_transaction()
-        _wait(pipeline, 40)
         time.sleep(0.7)
     decided = Counter(each["claim"]["claim_id"] for each in _decided(pipeline))
 
