@@ -14,8 +14,6 @@ from typing import Final, NamedTuple
 from rules.engine.claim import VOID, Claim
 from rules.engine.grouping import SPECIALTY_LENGTH
 from rules.engine.history import (
-    FOR_DUPLICATES,
-    FOR_EVENTS,
     FOR_PACKAGES,
     History,
     Patient,
@@ -160,17 +158,15 @@ def _services(
 ) -> tuple[
     tuple[PriorService, ...], tuple[PriorService, ...], tuple[PriorService, ...], frozenset[str], frozenset[date]
 ]:
-    """The lines of claims by what they count for, as the last fields of a `History`."""
+    """The lines of claims that count by what they count for, as the last fields of a `History`."""
     of_member: list[PriorService] = []
     of_patient: list[PriorService] = []
     of_packages: list[PriorService] = []
     for claim in claims:
         services = [PriorService(claim, line) for line in claim.lines]
-        if claim.status in FOR_DUPLICATES:
-            of_member += services
+        of_member += services
         if claim.patient.may_be(patient):
-            if claim.status in FOR_EVENTS:
-                of_patient += services
+            of_patient += services
             if claim.status in FOR_PACKAGES:
                 of_packages += services
     return (

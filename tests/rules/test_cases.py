@@ -42,6 +42,9 @@ TWO_UNITS: dict[str, Any] = {"name": "two units", "lines": [{"units": 2}]}
         ({"findings": [{"remedy": "Pray"}]}, "finding 1, remedy: 'Pray' expected"),
         ({"findings": [{}], "not_evaluated": "area"}, "not evaluated because of 'area' is expected"),
         ({"with": {"received_date": "soon"}}, "not a claim: received_date: not a date"),
+        ({"earlier": [{"when": "before"}]}, "an earlier claim has the keys answers, claim, "),
+        ({"earlier": [{"answers": [{"said": "paid"}]}]}, "an answer has the keys status, "),
+        ({"earlier": [{"with": {"received_date": "soon"}}]}, "an earlier claim is not a claim: received_date"),
     ],
 )
 def test_a_case_that_does_not_hold_is_told(ruleset: RuleSet, case: dict[str, Any], difference: str) -> None:

@@ -898,6 +898,7 @@ def test_id_name_and_family_come_from_the_file(registry: dict[str, Rule]) -> Non
         ("rules.units.unt900_units_odd", {"scope": "claim"}, "a claim check takes"),
         ("rules.units.unt900_units_odd", {"concerns": lambda codes: True}, "concerns takes"),
         ("rules.units.unt900_units_odd", {"requires": "eligibility"}, "requires goes with the scope claim"),
+        ("rules.units.unt900_units_odd", {"lookback": 90}, "lookback goes with the scope history"),
         (
             "rules.units.unt900_units_odd",
             {"effective": date(2026, 1, 1), "terminated": date(2026, 1, 1)},
