@@ -234,8 +234,7 @@ def submit(files: tuple[str, ...], folder: Path | None, settle: float) -> None:
                 if item.claim is None:
                     result = UNREADABLE
                 else:
-                    claim_id = item.claim.claim_id
-                    submitter.submit(claim_id, members.key_of_claim(item.claim) or claim_id.encode(), item.raw)
+                    submitter.submit(item.claim.claim_id, members.event_key(item.claim), item.raw)
         say(f"{submitter.count} claims published to {submitter.topic}")
     sys.exit(result)
 

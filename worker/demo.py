@@ -276,10 +276,9 @@ def _decided(settings: Settings, worker: _Worker, events: list[DemoEvent], conso
 
 def _key(event: DemoEvent, members: Members) -> bytes:
     try:
-        claim = Claim.from_json(event.value)
+        return members.event_key(Claim.from_json(event.value))
     except ClaimError:
         return event.claim_id.encode()
-    return members.key_of_claim(claim) or event.claim_id.encode()
 
 
 @contextmanager

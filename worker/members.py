@@ -63,6 +63,10 @@ class Members:
         """The key of a claim's member."""
         return self.key_of(claim.payer, claim.subscriber.member_number)
 
+    def event_key(self, claim: Claim) -> bytes:
+        """What a claim event is published under: the key of its member, else its claim id."""
+        return self.key_of_claim(claim) or claim.claim_id.encode()
+
     def patient_of(self, claim: Claim) -> Patient:
         """Marks of who is the patient: of those with one member number, birth date and first name tell."""
         birth_date = claim.patient_birth_date

@@ -357,7 +357,7 @@ class Splitter:
 
     def _produce_event(self, message: Any, event: Event, headers: Headers) -> None:
         # The record's own time, which dates the receipt of a claim.
-        key = self._members.key_of_claim(event.claim) or event.claim_id.encode()
+        key = self._members.event_key(event.claim)
         self._produce(self._settings.submitted_topic, event.raw, key, headers, message.timestamp()[1])
 
     def _produce_letter(self, message: Any, letter: Letter, number: int) -> None:

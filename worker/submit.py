@@ -87,7 +87,7 @@ class Submitter(_Publisher):
         super().__init__(settings, settings.submitted_topic, "claims")
 
     def submit(self, claim_id: str, key: bytes, raw: bytes) -> None:
-        """Queue one claim event; the key is its member's, as `Members.key_of_claim` makes it."""
+        """Queue one claim event; the key is its member's, as `Members.event_key` makes it."""
         self._publish(key, raw, f"claim {claim_id}")
 
 

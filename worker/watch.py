@@ -319,8 +319,7 @@ class _Watch:
                 expected = f"at most {limit} bytes (CLAIMSCRUB_MAX_CLAIM_BYTES)"
                 reasons.add(item.source, ClaimError("$", f"a claim event of {len(item.raw)} bytes", expected))
             else:
-                key = self._members.key_of_claim(claim) or claim.claim_id.encode()
-                yield claim.claim_id, key, item.raw
+                yield claim.claim_id, self._members.event_key(claim), item.raw
 
     def _require_the_same(self, submission: _Submission, before: Progress, claims: int, claim_id: str) -> None:
         """The claim up to which the file was submitted must still be the one that it was."""
