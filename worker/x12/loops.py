@@ -21,7 +21,7 @@ from hashlib import sha256
 from typing import BinaryIO, NamedTuple
 
 from worker.x12.errors import X12Error, safe_control_number
-from worker.x12.segments import BLANK, LONGEST_SEGMENT, Block, Separators, TooLong, read_segments, separators_of
+from worker.x12.segments import BLANK, LONGEST_SEGMENT, Block, Separators, TooLong, separators_of
 from worker.x12.sets import (
     ENVELOPE_SEGMENTS,
     NO_GROUP,
@@ -155,16 +155,7 @@ def read_loops(stream: BinaryIO) -> Iterator[X12Claim | End | X12Error]:
     Raises:
         OSError: the stream can't be read.
     """
-    walker = _Walker()
-    for item in read_segments(stream):
-        if isinstance(item, Block):
-            yield from walker.walk(item)
-        elif isinstance(item, TooLong):
-            yield from walker.too_long(item)
-        else:
-            yield from walker.close()
-            yield item
-    yield from walker.close()
+    return _Walker().items(stream)
 
 
 class _Walker(Envelopes[X12Claim]):

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import Generic, Literal, NamedTuple, TypeVar
+from typing import BinaryIO, Generic, Literal, NamedTuple, TypeVar
 
 from worker.x12.errors import X12Error
-from worker.x12.segments import Separators
+from worker.x12.segments import Block, Separators, TooLong, read_segments
 
 Kind = Literal["professional", "institutional"]
 ENVELOPE_SEGMENTS = frozenset({"ISA", "GS", "ST", "SE", "GE", "IEA"})
@@ -96,7 +96,31 @@ class Envelopes(ABC, Generic[_Found]):
         self._number = 0  # of the segment in the transaction set
         self._separators = Separators("*", ":", "^", "~")
 
+    def items(self, stream: BinaryIO) -> Iterator[_Found | End | X12Error]:
+        """What is found in a stream, in order, with the ends of the envelopes and what can't be read.
+
+        Raises:
+            OSError: the stream can't be read.
+        """
+        for item in read_segments(stream):
+            if isinstance(item, Block):
+                yield from self.walk(item)
+            elif isinstance(item, TooLong):
+                yield from self.too_long(item)
+            else:
+                yield from self.close()
+                yield item
+        yield from self.close()
+
     # ---- for those who extend it
+
+    @abstractmethod
+    def walk(self, block: Block) -> Iterator[_Found | End | X12Error]:
+        """Take up the segments of a block."""
+
+    @abstractmethod
+    def too_long(self, item: TooLong) -> Iterator[_Found | X12Error]:
+        """A segment was skipped."""
 
     @abstractmethod
     def _begin_content(self, transaction_type: str, version: str) -> Iterator[X12Error]:

@@ -18,7 +18,7 @@ from worker.x12.errors import NoStatusError, X12Error
 from worker.x12.events import recoded
 from worker.x12.remittance_835 import Remittance
 from worker.x12.reports import ClaimReport, Content, Response
-from worker.x12.segments import BLANK, LONGEST_SEGMENT, Block, TooLong, read_segments
+from worker.x12.segments import BLANK, LONGEST_SEGMENT, Block, TooLong
 from worker.x12.sets import ENVELOPE_SEGMENTS, PAD, End, Envelopes, TransactionSet, is_id
 
 _READERS: dict[str, tuple[str, Callable[[str], Response]]] = {
@@ -60,22 +60,9 @@ def read_statuses(stream: BinaryIO) -> Iterator[StatusEvent | X12Error]:
     Raises:
         OSError: the stream can't be read.
     """
-    for item in _read(stream):
+    for item in _Walker().items(stream):
         if not isinstance(item, End):
             yield item
-
-
-def _read(stream: BinaryIO) -> Iterator[StatusEvent | End | X12Error]:
-    walker = _Walker()
-    for item in read_segments(stream):
-        if isinstance(item, Block):
-            yield from walker.walk(item)
-        elif isinstance(item, TooLong):
-            yield from walker.too_long(item)
-        else:
-            yield from walker.close()
-            yield item
-    yield from walker.close()
 
 
 class _Walker(Envelopes[StatusEvent]):
