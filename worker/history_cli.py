@@ -10,9 +10,9 @@ import click
 from pydantic_core import to_json
 from rich.table import Table
 
-from rules import ClaimError, MemberRecord, PriorClaim
+from rules import MemberRecord, PriorClaim
 from rules.engine.record import standing
-from worker.inputs import files_in, read_file
+from worker.inputs import CLAIMS, Item, read_paths
 from worker.rulebook import load_rulebook, members_of
 from worker.settings import load_settings
 from worker.terminal import CLEARED, UNREADABLE, clear_errors, console, refusal, say
@@ -63,20 +63,14 @@ def key(files: tuple[str, ...]) -> None:
     with clear_errors():
         settings = load_settings()
         members = members_of(settings, load_rulebook(settings))
-        for path in (path for given in files for path in files_in(given)):
-            for item in read_file(path):
-                try:
-                    claim = item.read()
-                    found = members.key_of_claim(claim)
-                except ClaimError as error:
-                    say(f"claimscrub: {item.source}: {error}")
-                    result = UNREADABLE
-                    continue
-                if found is None:
-                    say(f"claimscrub: {item.source}: claim {claim.claim_id} has no member number")
-                    result = UNREADABLE
-                else:
-                    click.echo(f"{claim.claim_id} {found.decode()}")
+        for item, claim in read_paths(files, CLAIMS, Item.read, say):
+            if claim is None:
+                result = UNREADABLE
+            elif (found := members.key_of_claim(claim)) is not None:
+                click.echo(f"{claim.claim_id} {found.decode()}")
+            else:
+                say(f"claimscrub: {item.source}: claim {claim.claim_id} has no member number")
+                result = UNREADABLE
     sys.exit(result)
 
 
