@@ -146,12 +146,16 @@ class Looked(NamedTuple):
         key: the member's.
         record: the member's.
         claim: the claim, with its receipt date.
+        digest: of its bytes, as it is kept.
+        received: day on which its event came, as far as that is known.
         history: what of the record counts for the claim.
     """
 
     key: bytes
     record: MemberRecord
     claim: Claim
+    digest: str
+    received: date | None
     history: History
 
 
@@ -244,22 +248,20 @@ class Memory:
             claim = claim.changed(received_date=received if before is None else before.claim.received_date)
         held_since = claim.received_date if self._meta is None else self._meta.held_since
         history = history_of(record, claim, digest, self._members.patient_of(claim), held_since)
-        return Looked(key, record, claim, history)
+        return Looked(key, record, claim, digest, received, history)
 
-    def remember(self, looked: Looked, digest: str, decision: Decision, received: date | None) -> tuple[Change, ...]:
+    def remember(self, looked: Looked, decision: Decision) -> tuple[Change, ...]:
         """Add a claim that was decided to what is remembered; the records that have changed.
 
         Args:
             looked: what was looked up for it.
-            digest: of its bytes.
             decision: about it.
-            received: day on which its event came, as far as that is known.
         """
-        key, record, claim, history = looked
+        key, record, claim, digest, received, history = looked
         changed = with_claim(
             record,
             claim,
-            digest[_DIGEST],
+            digest,
             payer=decision.payer,
             patient=history.patient,
             is_flagged=decision.disposition is Disposition.FLAGGED,

@@ -197,7 +197,7 @@ def judge(
         return _without_history(claim, received, ruleset, NO_HISTORY if memory is None else _WITHOUT_MEMBER)
     looked = memory.look_up(key, claim, digest, received)
     decision = ruleset.evaluate(looked.claim, looked.history)
-    return Judged(looked.claim, decision, partial(memory.remember, looked, digest, decision, received))
+    return Judged(looked.claim, decision, partial(memory.remember, looked, decision))
 
 
 def _without_history(claim: Claim, received: date | None, ruleset: RuleSet, history: History) -> Judged:

@@ -187,7 +187,7 @@ def _decide(memory: Memory, claim: Claim, received: date | None = TODAY) -> tupl
     assert key is not None
     digest = input_digest(claim.claim_id.encode())
     looked = memory.look_up(key, claim, digest, received)
-    return memory.remember(looked, digest, RULESET.evaluate(looked.claim, looked.history), received)
+    return memory.remember(looked, RULESET.evaluate(looked.claim, looked.history))
 
 
 def _seen(memory: Memory, claim: Claim) -> list[str]:
