@@ -13,9 +13,9 @@ from typing import Any
 from rules.engine.claim import Claim, ServiceLine
 from rules.engine.decision import Flag, Severity
 from rules.engine.examples import a_claim, a_line
+from rules.engine.grouping import TWO_SURGEONS
 from rules.engine.rule import rule
 
-_TWO_SURGEONS = "62"
 _NOT_PAID_TO_TWO = "0"
 
 
@@ -26,7 +26,7 @@ _NOT_PAID_TO_TWO = "0"
     remedy="Remove 62; the code is not payable to two surgeons.",
     citations=("cms-mpfs-2024-07", "noridian-modifiers-2024-06"),
     field="lines[].modifiers",
-    concerns=lambda codes, modifiers, policy: _TWO_SURGEONS in modifiers,  # noqa: ARG005
+    concerns=lambda codes, modifiers, policy: TWO_SURGEONS in modifiers,  # noqa: ARG005
     claim_types=("professional",),
     base_layer="mpfs",
     effective=date(2022, 1, 1),
@@ -35,7 +35,7 @@ _NOT_PAID_TO_TWO = "0"
     flagged=(a_claim(lines=[a_line("63650", modifiers=["62"])]), a_claim(lines=[a_line("63688", modifiers=["62"])])),
 )
 def check(claim: Claim, line: ServiceLine, policy: Mapping[str, Any]) -> Flag | None:  # noqa: ARG001
-    if not line.modifiers or _TWO_SURGEONS not in line.modifiers:
+    if not line.modifiers or TWO_SURGEONS not in line.modifiers:
         return None
     code = line.procedure_code
     row = policy["fee_schedule.indicators"].get((code, None))
@@ -44,5 +44,5 @@ def check(claim: Claim, line: ServiceLine, policy: Mapping[str, Any]) -> Flag | 
     return Flag(
         f"62 on {code}, which is not payable to two surgeons",
         remedy=f"Remove 62; {code} is not payable to two surgeons.",
-        modifiers=(_TWO_SURGEONS,),
+        modifiers=(TWO_SURGEONS,),
     )

@@ -12,9 +12,9 @@ from typing import Any
 from rules.engine.claim import Claim, ServiceLine
 from rules.engine.decision import Flag, Severity
 from rules.engine.examples import a_claim, a_line
+from rules.engine.grouping import TWO_SURGEONS
 from rules.engine.rule import rule
 
-_TWO_SURGEONS = "62"
 _WITH_RECORDS = "1"
 
 
@@ -26,7 +26,7 @@ _WITH_RECORDS = "1"
     citations=("noridian-modifiers-2024-06", "regence-62"),
     field="lines[].notes",
     concerns=lambda codes, modifiers, policy: (  # noqa: ARG005
-        _TWO_SURGEONS in modifiers or not policy["modifiers.explained"].isdisjoint(modifiers)
+        TWO_SURGEONS in modifiers or not policy["modifiers.explained"].isdisjoint(modifiers)
     ),
     claim_types=("professional",),
     policy=("modifiers.explained", "fee_schedule.indicators"),
@@ -41,10 +41,10 @@ def check(claim: Claim, line: ServiceLine, policy: Mapping[str, Any]) -> Flag | 
     if not line.modifiers or line.attachments or claim.attachments:
         return None
     found = tuple(each for each in line.modifiers if each in policy["modifiers.explained"])
-    if _TWO_SURGEONS in line.modifiers:
+    if TWO_SURGEONS in line.modifiers:
         row = policy["fee_schedule.indicators"].get((line.procedure_code, None))
         if row is not None and row["cosurgeon"] == _WITH_RECORDS:
-            found += (_TWO_SURGEONS,)
+            found += (TWO_SURGEONS,)
     if not found or any(note.text for note in (*line.notes, *claim.notes)):
         return None
     return Flag(

@@ -559,6 +559,11 @@ class Claim:
         """The line's rendering provider, else the claim's (2420A, else 2310B)."""
         return line.rendering_provider or self.rendering_provider
 
+    def rendering_npi_on(self, line: ServiceLine) -> str:
+        """The NPI of who rendered the line; blank where nobody is named, or without one."""
+        provider = line.rendering_provider or self.rendering_provider
+        return provider.npi if provider is not None else ""
+
     def diagnoses_pointed_to(self, line: ServiceLine) -> tuple[Diagnosis, ...]:
         """The diagnoses a line points to; an institutional line has no pointers and stands for the whole list."""
         if not self.is_professional:

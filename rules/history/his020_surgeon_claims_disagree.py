@@ -14,12 +14,11 @@ from rules.coding.billers import is_surgery_center, was_surgery_center
 from rules.engine.claim import Claim
 from rules.engine.decision import Flag, Severity
 from rules.engine.examples import a_claim, a_line, earlier, with_history
-from rules.engine.grouping import ASSISTANT_MODIFIERS
+from rules.engine.grouping import ASSISTANT_MODIFIERS, TWO_SURGEONS
 from rules.engine.history import History
 from rules.engine.rule import rule
 
 _ROLES = frozenset({*ASSISTANT_MODIFIERS, "77"})
-_TWO_SURGEONS = "62"
 _ANOTHER = {"npi": "1003004502", "taxonomy": "207T00000X"}
 
 
@@ -54,19 +53,14 @@ def check(claim: Claim, history: History, policy: Mapping[str, Any]) -> list[Fla
         return None
     flags = []
     for line in claim.lines:
-        provider = claim.rendering_provider_on(line)
-        if (
-            line.procedure_code not in policy["modifiers.family"]
-            or line.service_date is None
-            or provider is None
-            or not provider.npi
-        ):
+        npi = claim.rendering_npi_on(line)
+        if line.procedure_code not in policy["modifiers.family"] or line.service_date is None or not npi:
             continue
         for prior, its_line in history.package_services:
             if (
                 its_line.procedure_code == line.procedure_code
                 and its_line.service_date == line.service_date
-                and its_line.rendering_npi not in ("", provider.npi)
+                and its_line.rendering_npi not in ("", npi)
                 and prior.is_professional
                 and not was_surgery_center(prior)
                 and not _are_settled(line.modifiers, its_line.modifiers)
@@ -83,7 +77,7 @@ def check(claim: Claim, history: History, policy: Mapping[str, Any]) -> list[Fla
 
 
 def _are_settled(here: Iterable[str], there: Iterable[str]) -> bool:
-    return not _ROLES.isdisjoint([*here, *there]) or (_TWO_SURGEONS in here and _TWO_SURGEONS in there)
+    return not _ROLES.isdisjoint([*here, *there]) or (TWO_SURGEONS in here and TWO_SURGEONS in there)
 
 
 def _modifiers(here: Iterable[str], there: Iterable[str]) -> str:

@@ -39,8 +39,7 @@ def is_same_service(claim: Claim, line: ServiceLine, prior: PriorService) -> boo
         return False
     if not claim.is_professional:
         return claim.type_of_bill[:3] == other.type_of_bill[:3]
-    provider = claim.rendering_provider_on(line)
-    return (provider.npi if provider is not None else "") == its_line.rendering_npi
+    return claim.rendering_npi_on(line) == its_line.rendering_npi
 
 
 def is_exact_duplicate(claim: Claim, line: ServiceLine, prior: PriorService) -> bool:
@@ -82,7 +81,7 @@ def is_in_one_group(claim: Claim, line: ServiceLine, prior: PriorService) -> boo
     if is_assistant(line) != is_assistant(its_line):
         return False
     provider = claim.rendering_provider_on(line)
-    npi = (provider.npi if provider is not None else "") or biller.npi
+    npi = claim.rendering_npi_on(line) or biller.npi
     if npi and npi == (its_line.rendering_npi or other.billing_npi):
         return True
     return (

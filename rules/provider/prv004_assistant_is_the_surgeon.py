@@ -41,7 +41,7 @@ from rules.engine.rule import rule
 def check(claim: Claim, history: History, policy: Mapping[str, Any]) -> list[Flag] | None:  # noqa: ARG001
     flags = []
     for line in claim.lines:
-        if is_assistant(line) and _npi(claim, line) and line.service_date is not None:
+        if is_assistant(line) and claim.rendering_npi_on(line) and line.service_date is not None:
             where = _surgery_by_the_same(claim, line, history)
             if where is not None:
                 flags.append(
@@ -57,20 +57,12 @@ def check(claim: Claim, history: History, policy: Mapping[str, Any]) -> list[Fla
 
 def _surgery_by_the_same(claim: Claim, line: ServiceLine, history: History) -> str | None:
     """Where the procedure stands without an assistant's modifier by the same rendering provider; None for nowhere."""
-    key = (line.procedure_code, line.service_date, _npi(claim, line))
+    key = (line.procedure_code, line.service_date, claim.rendering_npi_on(line))
     for other in claim.lines:
-        if (other.procedure_code, other.service_date, _npi(claim, other)) == key and not is_assistant(other):
+        if (other.procedure_code, other.service_date, claim.rendering_npi_on(other)) == key and not is_assistant(other):
             return "on this claim"
     for prior, its_line in history.patient_services:
-        if (
-            its_line.procedure_code,
-            its_line.service_date,
-            its_line.rendering_npi,
-        ) == key and ASSISTANT_MODIFIERS.isdisjoint(its_line.modifiers):
+        its_key = (its_line.procedure_code, its_line.service_date, its_line.rendering_npi)
+        if its_key == key and not is_assistant(its_line):
             return f"on claim {prior.claim_id}"
     return None
-
-
-def _npi(claim: Claim, line: ServiceLine) -> str:
-    provider = claim.rendering_provider_on(line)
-    return provider.npi if provider is not None else ""

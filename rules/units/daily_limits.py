@@ -50,8 +50,8 @@ def units_in_words(units: Decimal) -> str:
 
 def units_key(claim: Claim, line: ServiceLine) -> UnitsKey:
     """What the units of a line are summed by."""
-    provider = claim.rendering_provider_on(line) if claim.is_professional else claim.billing_provider
-    return (line.procedure_code, provider.npi if provider is not None else "")
+    npi = claim.rendering_npi_on(line) if claim.is_professional else claim.billing_provider.npi
+    return (line.procedure_code, npi)
 
 
 def over_daily_limit(
