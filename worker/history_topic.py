@@ -10,7 +10,7 @@ from confluent_kafka.admin import AdminClient
 
 from rules import MemberRecord
 from worker.history import META_KEY, Change, Meta, decoded, meta_bytes, read_meta
-from worker.kafka import KafkaProblemError, confluent_config, producer_config, require_topics
+from worker.kafka import KafkaProblemError, confluent_config, enqueue, producer_config, require_topics
 from worker.members import partition_of
 from worker.settings import Settings
 
@@ -125,19 +125,13 @@ def _records(settings: Settings, partition: int) -> Iterator[tuple[bytes, bytes 
 
 def _publish(settings: Settings, producer: Any, records: Iterator[tuple[int, Change | tuple[bytes, None]]]) -> None:
     failures: list[str] = []
+
+    def delivered(error: Any, _: Any) -> None:
+        if error is not None:
+            failures.append(error.str())
+
     for partition, (key, value) in records:
-        while True:
-            try:
-                producer.produce(
-                    settings.history_topic,
-                    value,
-                    key,
-                    partition,
-                    on_delivery=lambda error, _: failures.append(error.str()) if error is not None else None,
-                )
-                break
-            except BufferError:
-                producer.poll(0.1)
+        enqueue(producer, settings.history_topic, value, key, partition, on_delivery=delivered)
     producer.flush()
     if failures:
         raise KafkaProblemError(f"topic {settings.history_topic}: {failures[0]}")

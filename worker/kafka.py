@@ -26,6 +26,7 @@ _COMPACTED = {
     "min.cleanable.dirty.ratio": "0.2",
     "segment.bytes": "104857600",
 }
+_QUEUE_FULL_SECONDS = 0.1
 _TIMEOUT_SECONDS = 5.0
 """For the first answer, where the settings say nothing."""
 
@@ -107,6 +108,21 @@ def confluent_config(settings: Settings) -> dict[str, Any]:
 def producer_config(settings: Settings) -> dict[str, Any]:
     """Connection settings for a producer of confluent-kafka that finds the same partitions as all others do."""
     return {**confluent_config(settings), "partitioner": "murmur2_random"}
+
+
+def enqueue(producer: Any, *record: Any, **more: Any) -> None:
+    """`producer.produce`, for as long as the producer's queue is full.
+
+    Raises:
+        KafkaException: the record is refused at once.
+    """
+    while True:
+        try:
+            producer.produce(*record, **more)
+        except BufferError:
+            producer.poll(_QUEUE_FULL_SECONDS)
+        else:
+            return
 
 
 def partitions_by_topic(settings: Settings, timeout: float) -> dict[str, int]:

@@ -25,7 +25,15 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from rules import ClaimError
 from worker.codec import Headers, cloud_event_headers, is_carried_on
 from worker.deadletter import DeadLetterFloodError, DeadLetterLimit, error_headers, x12_headers
-from worker.kafka import RECORD_BATCH_BYTES, KafkaProblemError, confluent_config, denied, name_taken, producer_config
+from worker.kafka import (
+    RECORD_BATCH_BYTES,
+    KafkaProblemError,
+    confluent_config,
+    denied,
+    enqueue,
+    name_taken,
+    producer_config,
+)
 from worker.members import Members
 from worker.settings import PREFIX, Settings
 from worker.x12 import Event, read_events
@@ -372,13 +380,7 @@ class Splitter:
         self._produce(self._settings.deadletter_topic, letter.value, message.key(), headers, 0)
 
     def _produce(self, topic: str, value: bytes | None, key: bytes | None, headers: Headers, timestamp: int) -> None:
-        while True:
-            try:
-                self._producer.produce(topic, value, key, headers=headers, timestamp=max(timestamp, 0))
-            except BufferError:
-                self._producer.poll(0.1)
-            else:
-                return
+        enqueue(self._producer, topic, value, key, headers=headers, timestamp=max(timestamp, 0))
 
     def _undo(self, error: KafkaError) -> None:
         """Drop the transaction, and go back to the position that stands.

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Self, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
-from worker.kafka import KafkaProblemError, confluent_config, producer_config, require_topics
+from worker.kafka import KafkaProblemError, confluent_config, enqueue, producer_config, require_topics
 from worker.settings import Settings
 
 _QUEUE_FULL_WAIT_SECONDS = 0.5
@@ -53,14 +53,10 @@ class _Publisher:
             raw: the event.
             name: what to call it where it is refused.
         """
-        while True:
-            try:
-                self._producer.produce(self.topic, raw, key, on_delivery=self._delivered)
-                break
-            except BufferError:
-                self._producer.poll(_QUEUE_FULL_WAIT_SECONDS)
-            except KafkaException as error:
-                raise KafkaProblemError(f"{name}: {error.args[0].str()}") from None
+        try:
+            enqueue(self._producer, self.topic, raw, key, on_delivery=self._delivered)
+        except KafkaException as error:
+            raise KafkaProblemError(f"{name}: {error.args[0].str()}") from None
         self._producer.poll(0)
 
     def _delivered(self, error: Any, _: Any) -> None:
