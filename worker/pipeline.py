@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from functools import partial
 from hashlib import sha256
 from typing import NamedTuple
@@ -37,6 +38,7 @@ class Outcome(NamedTuple):
         key: of the member, where it is known.
         changes: what it changes in the history of this partition.
         goes_on: another partition has the member, and decides.
+        charge: of the claim that was decided, in dollars; None where it names none.
     """
 
     value: bytes | None
@@ -46,6 +48,7 @@ class Outcome(NamedTuple):
     key: bytes | None = None
     changes: tuple[Change, ...] = ()
     goes_on: bool = False
+    charge: Decimal | None = None
 
     @property
     def disposition(self) -> Disposition | None:
@@ -117,7 +120,8 @@ def handle(
         problem = ClaimError("$", said, f"at most {limits.message} bytes (CLAIMSCRUB_MAX_MESSAGE_BYTES)")
         return Outcome(raw, claim.claim_id, error=problem, key=key)
     changes = judged.remember() if judged.remember is not None else ()
-    return Outcome(value, claim.claim_id, judged.decision, key=key, changes=changes)
+    charge = claim.total_charge_amount
+    return Outcome(value, claim.claim_id, judged.decision, key=key, changes=changes, charge=charge)
 
 
 def take_status(

@@ -128,11 +128,26 @@ class Settings(BaseSettings):
         " the history is read from its topic at each start.",
     )
 
+    metrics_host: str = Field(
+        "127.0.0.1",
+        min_length=1,
+        description="Address on which a worker serves /metrics, /healthz and /readyz, to whoever reaches it.",
+    )
+    metrics_port: int = Field(
+        0,
+        ge=0,
+        le=65_000,
+        description="Port of these, 0 for none; of several workers the first has the next port, and so on.",
+    )
+
     log_format: Literal["auto", "console", "json"] = Field(
         "auto", description="auto: console in a terminal, else JSON."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severity that is logged."
+    )
+    log_claims: bool = Field(
+        True, description="A line in the log for each flagged claim; dead letters always have one."
     )
 
     @model_validator(mode="after")
