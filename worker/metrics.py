@@ -91,6 +91,10 @@ FINDINGS = _kept(Metric(
     "claimscrub_findings_total", "counter", "findings", ("rule_id", "severity"), _WORKER,
     "Findings of published decisions: how often each rule spoke.",
 ))  # fmt: skip
+RULE_ERRORS = _kept(Metric(
+    "claimscrub_rule_errors_total", "counter", "findings", ("rule_id",), _WORKER,
+    "Findings that say that a rule crashed; they flag the claim.",
+))  # fmt: skip
 NOT_EVALUATED = _kept(Metric(
     "claimscrub_not_evaluated_total", "counter", "times", ("rule_id",), _WORKER,
     "How often a rule could not tell, as published decisions say.",
@@ -337,14 +341,15 @@ class Histogram:
         """How many are in each bucket, and above the last one."""
         return list(self._counts.get(labels, [0] * (len(self._bounds) + 1)))
 
-    def quantile(self, share: float, since: Sequence[int]) -> float | None:
+    def quantile(self, share: float, since: Sequence[int], *labels: str) -> float | None:
         """The value that so large a share of the observations does not exceed; None without any.
 
         Args:
             share: 0.5 for the median.
             since: counts at an earlier time; what was observed since then is asked for.
+            labels: their values.
         """
-        counts = [now - before for now, before in zip(self.counts(), since, strict=True)]
+        counts = [now - before for now, before in zip(self.counts(*labels), since, strict=True)]
         wanted = share * sum(counts)
         if not wanted:
             return None

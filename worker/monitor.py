@@ -10,11 +10,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from decimal import Decimal
 
 import structlog
 from prometheus_client.core import Metric as Family
 
-from rules import RuleSet
+from rules import Decision, RuleSet
+from rules.engine.ruleset import RULE_ERROR
 from worker import metrics
 from worker.claim_log import ClaimLog
 from worker.codec import Arrival
@@ -55,6 +57,7 @@ class Monitor:
         self._claims = Tally(metrics.CLAIMS)
         self._charges = Tally(metrics.CHARGES)
         self._findings = Tally(metrics.FINDINGS)
+        self._rule_errors = Tally(metrics.RULE_ERRORS)
         self._not_evaluated = Tally(metrics.NOT_EVALUATED)
         self._deadletters = Tally(metrics.DEADLETTERS)
         self._statuses = Tally(metrics.STATUSES)
@@ -89,21 +92,11 @@ class Monitor:
     def published(self, outputs: Sequence[Output], history_writes: int, seconds: float) -> None:
         """A batch stands: count it, and say what is to be said of its claims."""
         now = time.time()
-        claims, charges = self._claims.values, self._charges.values
-        findings, not_evaluated = self._findings.values, self._not_evaluated.values
         latencies, lines = [], []
         for output in outputs:
             outcome, timestamp = output.outcome, output.arrival.timestamp
-            decision = outcome.decision
-            if decision is not None:
-                labels = (decision.disposition.value, decision.payer)
-                claims[labels] += 1
-                if outcome.charge is not None:
-                    charges[labels] += float(outcome.charge)
-                for finding in decision.findings:
-                    findings[finding.rule_id, finding.severity.value] += 1
-                for each in decision.not_evaluated:
-                    not_evaluated[each.rule_id,] += 1
+            if outcome.decision is not None:
+                self._count_decision(outcome.decision, outcome.charge)
             elif outcome.error is not None:
                 source = self._sources.get(output.arrival.topic, "claim")
                 self._deadletters.add(1, source, "whole" if outcome.error.path == "$" else "field")
@@ -122,6 +115,19 @@ class Monitor:
         self._publish_seconds.observe(seconds)
         self._history_writes.add(history_writes)
         self._claim_log.write(lines)
+
+    def _count_decision(self, decision: Decision, charge: Decimal | None) -> None:
+        labels = (decision.disposition.value, decision.payer)
+        self._claims.values[labels] += 1
+        if charge is not None:
+            self._charges.values[labels] += float(charge)
+        for finding in decision.findings:
+            self._findings.values[finding.rule_id, finding.severity.value] += 1
+            if finding.category == RULE_ERROR:
+                self._rule_errors.add(1, finding.rule_id)
+        not_evaluated = self._not_evaluated.values
+        for each in decision.not_evaluated:
+            not_evaluated[each.rule_id,] += 1
 
     def met_flood(self, arrival: Arrival, outcome: Outcome, headers: Sequence[tuple[str, bytes | None]]) -> None:
         """The worker stops at this dead letter, which will not be published: say what is wrong with it."""
@@ -242,7 +248,8 @@ class Monitor:
 
     def _families(self) -> Iterator[Family]:
         for counted in (
-            self._claims, self._charges, self._findings, self._not_evaluated, self._deadletters, self._statuses,
+            self._claims, self._charges, self._findings, self._rule_errors, self._not_evaluated,
+            self._deadletters, self._statuses,
             self._repartitioned, self._history_writes,
             self.decision_seconds, self._latency_seconds, self._batch_records, self._publish_seconds,
         ):  # fmt: skip
