@@ -14,7 +14,7 @@ from worker.history import Memory
 from worker.kafka import KafkaProblemError
 from worker.lanes import Batch, Lanes, Output
 from worker.monitor import Monitor
-from worker.pipeline import Limits, Outcome, handle, take_status
+from worker.pipeline import Limits, Outcome, handle, take_override, take_status
 from worker.settings import Settings
 
 _BREATH_SECONDS = 0.005
@@ -74,6 +74,8 @@ class Scrubber:
         came_on = arrival.topic != record.topic
         if arrival.topic == self._settings.status_topic:
             outcome = take_status(record.value, memory, self._limits, was_repartitioned=came_on)
+        elif arrival.topic == self._settings.overrides_topic:
+            outcome = take_override(record.value, arrival.event_id, memory, self._limits, was_repartitioned=came_on)
         else:
             outcome = handle(
                 record.value, self._ruleset, arrival.timestamp, memory, self._limits, was_repartitioned=came_on
@@ -87,7 +89,7 @@ class Scrubber:
             headers = [*record.headers, *arrival.headers()]
             topic = self._settings.repartition_topic
             return Output(topic, partition, key, outcome.value, headers, record, arrival, outcome)
-        if outcome.decision is None and outcome.error is None:
+        if outcome.disposition is None and outcome.error is None:
             return Output(None, None, None, None, (), record, arrival, outcome)
         topic = self._topics[outcome.disposition]
         headers = self._headers(outcome, record, arrival)

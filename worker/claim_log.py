@@ -1,4 +1,4 @@
-"""The log's line about each flagged claim and each dead letter, written once what was decided is published.
+"""The log's line about each flagged or released claim and each dead letter, written once what was decided is published.
 
 There may be thousands a second. Where the log is JSON they go past structlog, which would take as long over a line as
 the rules over a claim: the fields are fixed here instead of being picked from a list of allowed ones.
@@ -61,7 +61,8 @@ class ClaimLog:
 
     def __init__(self, settings: Settings) -> None:
         level = level_of(settings)
-        self._flagged = settings.log_claims and level <= logging.INFO
+        self._info = level <= logging.INFO
+        self._flagged = settings.log_claims and self._info
         self._deadletters = level <= logging.WARNING
         self._lines = Lines(sys.stderr) if is_json(settings) else None
         self._instance_id = settings.instance_id or None
@@ -87,6 +88,8 @@ class ClaimLog:
         elif outcome.error is not None and self._deadletters:
             line = ClaimLine("deadletter", "warning", arrival.event_id, topic, partition, offset)
             line.reason = str(outcome.error)
+        elif outcome.is_release and self._info:
+            line = ClaimLine("released", "info", arrival.event_id, topic, partition, offset)
         else:
             return None
         line.claim_id = outcome.claim_id

@@ -47,7 +47,7 @@ class Monitor:
         self.stage = "starting"
         self._settings = settings
         self._silent_seconds = settings.session_timeout_seconds / 3
-        self._sources = {settings.status_topic: "status"}
+        self._sources = {settings.status_topic: "status", settings.overrides_topic: "override"}
         self._claim_log = ClaimLog(settings)
         self._ruleset: RuleSet | None = None
         self._lanes: Lanes | None = None
@@ -61,6 +61,7 @@ class Monitor:
         self._not_evaluated = Tally(metrics.NOT_EVALUATED)
         self._deadletters = Tally(metrics.DEADLETTERS)
         self._statuses = Tally(metrics.STATUSES)
+        self._released = Tally(metrics.RELEASED)
         self._repartitioned = Tally(metrics.REPARTITIONED)
         self._history_writes = Tally(metrics.HISTORY_WRITES)
         self.decision_seconds = Histogram(metrics.DECISION_SECONDS)
@@ -97,6 +98,8 @@ class Monitor:
             outcome, timestamp = output.outcome, output.arrival.timestamp
             if outcome.decision is not None:
                 self._count_decision(outcome.decision, outcome.charge)
+            elif outcome.is_release:
+                self._released.add()
             elif outcome.error is not None:
                 source = self._sources.get(output.arrival.topic, "claim")
                 self._deadletters.add(1, source, "whole" if outcome.error.path == "$" else "field")
@@ -177,6 +180,7 @@ class Monitor:
             counts[disposition] += int(number)
         counts["deadletters"] = int(sum(self._deadletters.values.values()))
         counts["repartitioned"] = int(self._repartitioned.values[()])
+        counts["released"] = int(self._released.values[()])
         counts["statuses"] = int(self._statuses.values["remembered",])
         counts["statuses_without_effect"] = int(self._statuses.values["none",])
         return _Snapshot(
@@ -250,7 +254,7 @@ class Monitor:
         for counted in (
             self._claims, self._charges, self._findings, self._rule_errors, self._not_evaluated,
             self._deadletters, self._statuses,
-            self._repartitioned, self._history_writes,
+            self._repartitioned, self._released, self._history_writes,
             self.decision_seconds, self._latency_seconds, self._batch_records, self._publish_seconds,
         ):  # fmt: skip
             yield counted.family()
