@@ -128,6 +128,27 @@ class Settings(BaseSettings):
         " the history is read from its topic at each start.",
     )
 
+    console_host: str = Field("127.0.0.1", min_length=1, description="Address that the console listens on.")
+    console_port: int = Field(8063, ge=0, le=65_535, description="Its port; 0 for any that is free.")
+    console_token: SecretStr = Field(
+        SecretStr(""),
+        description="What to show at the console's door; without it, or a proxy's header, it listens to this machine"
+        " only.",
+    )
+    console_user_header: str = Field(
+        "",
+        pattern=r"^[A-Za-z0-9-]*$",
+        description="Header in which a reverse proxy names the user it has let in, such as X-Forwarded-User.",
+    )
+    console_proxies: str = Field(
+        "127.0.0.1,::1", description="Addresses of the proxies whose header is believed, comma-separated."
+    )
+    console_hosts: str = Field(
+        "",
+        description="Names by which browsers reach the console, comma-separated; any if empty, but of this machine only"
+        " while nothing is asked at the door.",
+    )
+
     log_format: Literal["auto", "console", "json"] = Field(
         "auto", description="auto: console in a terminal, else JSON."
     )
