@@ -191,9 +191,7 @@ class Follower(threading.Thread):
             if error is None:
                 headers = {name: value or b"" for name, value in message.headers() or ()}
                 place = Place(topic, partition, offset)
-                records.append(
-                    Received(self._roles[topic], place, message.timestamp()[1], headers, message.value())
-                )
+                records.append(Received(self._roles[topic], place, message.timestamp()[1], headers, message.value()))
                 moved[topic, partition] = offset + 1
             elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
                 ended.add((topic, partition))

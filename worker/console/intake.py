@@ -285,7 +285,8 @@ class Intake:
         for column, values in (("claim_id", self._touched), ("event_id", self._released)):
             for value in values:
                 for row in self._db.execute(
-                    f"SELECT number, event_id, claim_id, at, state FROM flagged WHERE {column} = ?", (value,)  # noqa: S608
+                    f"SELECT number, event_id, claim_id, at, state FROM flagged WHERE {column} = ?",
+                    (value,),  # noqa: S608
                 ):
                     rows[row[0]] = row[1:]
         for number, (event_id, claim_id, at, before) in rows.items():
