@@ -15,6 +15,9 @@ from worker.settings import load_settings
 from worker.terminal import FAILED, clear_errors, say
 
 
+_FILE = "console.sqlite"
+
+
 @click.command()
 def console() -> None:
     """Serve the web console: what is flagged, why, and how much money waits.
@@ -47,7 +50,8 @@ def console() -> None:
         folder = settings.console_directory or Path(
             stack.enter_context(tempfile.TemporaryDirectory(prefix="claimscrub-console-"))
         )
-        projection = Projection(folder, ruleset, settings.console_days)
+        folder.mkdir(parents=True, exist_ok=True)
+        projection = Projection(folder / _FILE, ruleset, settings.console_days)
         service = Service(settings, ruleset, members_of(settings, ruleset), projection, Follower(settings, projection))
         application = build(service)
         with listen(settings) as listening:

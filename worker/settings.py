@@ -148,6 +148,12 @@ class Settings(BaseSettings):
         description="Names by which browsers reach the console, comma-separated; any if empty, but of this machine only"
         " while nothing is asked at the door.",
     )
+    console_directory: Path | None = Field(
+        None,
+        description="Folder for what the console has read; a temporary one if not set, and then it reads the topics"
+        " again at each start.",
+    )
+    console_days: int = Field(31, ge=2, le=3_660, description="How many days of outputs the console shows.")
 
     log_format: Literal["auto", "console", "json"] = Field(
         "auto", description="auto: console in a terminal, else JSON."

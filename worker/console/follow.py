@@ -137,7 +137,11 @@ class Follower(threading.Thread):
         """Where to read on; in a partition that is new, at what is not too old to keep."""
         known = self._projection.positions()
         since = datetime.now(UTC) - timedelta(days=self._projection.keep_days)
-        asked = [TopicPartition(*place, int(since.timestamp() * 1000)) for place in partitions if place not in known]
+        asked = [
+            TopicPartition(*place, int(since.timestamp() * 1000))
+            for place in partitions
+            if place not in known and self._roles[place[0]] != "overrides"  # the audit trail is shown from its start
+        ]
         found = consumer.offsets_for_times(asked, _TIMEOUT_SECONDS) if asked else []
         starts = {}
         for each in found:
@@ -209,5 +213,5 @@ def roles(settings: Settings) -> dict[str, Role]:
         settings.cleared_topic: "cleared",
         settings.flagged_topic: "flagged",
         settings.deadletter_topic: "deadletter",
-        settings.overrides_topic: "overrides",
+        getattr(settings, "overrides_topic", "claims.overrides"): "overrides",
     }

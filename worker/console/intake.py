@@ -69,10 +69,11 @@ class Intake:
         }
         latest = 0
         for record in records:
+            if record.timestamp <= 0:
+                self._unreadable(record.place, "no timestamp; expected one")
+                continue
             latest = max(latest, record.timestamp)
             try:
-                if record.timestamp <= 0:
-                    raise UnreadableError("a record without a timestamp; expected one")
                 take[record.role](record)
             except UnreadableError as error:
                 self._unreadable(record.place, str(error))
@@ -165,7 +166,7 @@ class Intake:
         self._db.executemany(
             "INSERT OR IGNORE INTO findings VALUES (?, ?)", [(number, self._kind(kind)) for kind in kinds]
         )
-        causes = {}
+        causes: dict[tuple[str, str, str, str], OutputFinding] = {}
         for finding in claim.errors:
             key = (finding.rule_id, claim.billing_npi, claim.decision.payer, claim.code_of(finding))
             causes.setdefault(key, finding)
@@ -283,11 +284,9 @@ class Intake:
         """State anew of each flagged claim about which something was read, from all that is known."""
         rows: dict[int, tuple[str, str, int, int]] = {}
         for column, values in (("claim_id", self._touched), ("event_id", self._released)):
+            select = f"SELECT number, event_id, claim_id, at, state FROM flagged WHERE {column} = ?"  # noqa: S608
             for value in values:
-                for row in self._db.execute(
-                    f"SELECT number, event_id, claim_id, at, state FROM flagged WHERE {column} = ?",
-                    (value,),  # noqa: S608
-                ):
+                for row in self._db.execute(select, (value,)):
                     rows[row[0]] = row[1:]
         for number, (event_id, claim_id, at, before) in rows.items():
             state = self._state(event_id, claim_id, at)
@@ -334,17 +333,20 @@ def prune(connection: sqlite3.Connection, keep_days: int, now: int) -> None:
 
     Args:
         connection: in a transaction.
-        keep_days: of everything.
+        keep_days: of everything but overrides.
         now: in milliseconds.
     """
     since = now - keep_days * DAY
     number = since << NUMBER_BITS
-    for table in ("flagged", "details", "findings", "deadletters", "overrides"):
+    for table in ("flagged", "details", "findings"):
         connection.execute(f"DELETE FROM {table} WHERE number < ?", (number,))  # noqa: S608
+    # Overrides are an audit trail: they stay, with what became of them.
+    connection.execute(
+        "DELETE FROM deadletters WHERE number < ? AND event_id NOT IN (SELECT event_id FROM overrides)", (number,)
+    )
     connection.execute("DELETE FROM errors WHERE number IN (SELECT number FROM errors WHERE number < ?)", (number,))
     connection.execute("DELETE FROM causes WHERE id NOT IN (SELECT cause FROM errors)")
-    for table in ("releases", "resubmissions"):
-        connection.execute(f"DELETE FROM {table} WHERE at < ?", (since,))  # noqa: S608
+    connection.execute("DELETE FROM resubmissions WHERE at < ?", (since,))
     connection.execute("DELETE FROM tallies WHERE step = ? AND at < ?", (HOUR, since - since % HOUR))
     connection.execute("DELETE FROM tallies WHERE step = ? AND at < ?", (MINUTE, now - MINUTE_DAYS * DAY))
     for table in ("hits", "names"):

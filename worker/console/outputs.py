@@ -189,7 +189,7 @@ def _decided(claim: _Claim, decision: OutputDecision) -> DecidedClaim:
         decision=decision,
         claim_type=claim.claim_type,
         submitter=_code(claim.submitter_id),
-        billing_npi=_code(claim.billing_provider and claim.billing_provider.npi),
+        billing_npi=_code(claim.billing_provider.npi if claim.billing_provider is not None else ""),
         rendering_npis=_distinct(_code(provider.npi) for provider in rendering if provider is not None),
         amount=_charge(claim),
         codes=_distinct(line_codes),

@@ -19,8 +19,10 @@ from worker.console.intake import DAY, HOUR, MINUTE, MINUTE_DAYS, OPEN, RELEASED
 from worker.console.records import Received
 from worker.console.store import NUMBER_BITS, Store
 from worker.console.views import (
+    Alarm,
     Choices,
     ClaimView,
+    Cluster,
     DeadLetterRow,
     Filter,
     FlaggedRow,
@@ -184,9 +186,8 @@ class Projection:
         """How many claims there are, and their charges."""
         where, values = _condition(chosen)
         with self._store.reading() as connection:
-            claims, amount = connection.execute(
-                f"SELECT count(*), coalesce(sum(f.amount), 0) FROM flagged f WHERE {where}", values  # noqa: S608
-            ).fetchone()
+            total = f"SELECT count(*), coalesce(sum(f.amount), 0) FROM flagged f WHERE {where}"  # noqa: S608
+            claims, amount = connection.execute(total, values).fetchone()
         return claims, amount
 
     def claim(self, event_id: str) -> ClaimView | None:
@@ -214,6 +215,16 @@ class Projection:
             later=tuple((each, _time(at), disposition) for each, at, disposition in later),
         )
 
+    # ---- causes
+
+    def clusters(self, window: timedelta, limit: int = 100) -> list[Cluster]:
+        """Flagged claims by what they have in common, the biggest open amount first."""
+        return []
+
+    def alarms(self) -> list[Alarm]:
+        """Rules, submitters and payers above their own baseline: those that last, then those of the last day."""
+        return []
+
     # ---- rules, dead letters, overrides
 
     def rule_hits(self) -> dict[str, RuleHits]:
@@ -223,12 +234,20 @@ class Projection:
                 "SELECT rule_id, sum(flagged), sum(noted), sum(would), sum(amount), max(last_at) FROM hits"
                 " GROUP BY rule_id"
             ).fetchall()
-        return {rule_id: RuleHits(rule_id, *counts, _time(at)) for rule_id, *counts, at in rows}
+        hits = ((rule_id, (flagged, noted, would, amount), at) for rule_id, flagged, noted, would, amount, at in rows)
+        return {rule_id: RuleHits(rule_id, *counts, _time(at)) for rule_id, counts, at in hits}
 
     def dead_letters(self, limit: int, before: int | None = None) -> list[DeadLetterRow]:
         """Dead letters, newest first; before the row with a number."""
+        return self._dead_letters("d.number < ?", _before(before), limit)
+
+    def dead_letter(self, event_id: str) -> DeadLetterRow | None:
+        """A dead letter by its event's id."""
+        return next(iter(self._dead_letters("d.event_id = ?", event_id, 1)), None)
+
+    def _dead_letters(self, condition: str, value: int | str, limit: int) -> list[DeadLetterRow]:
         with self._store.reading() as connection:
-            rows = connection.execute(_DEADLETTERS, (_before(before), limit)).fetchall()
+            rows = connection.execute(_DEADLETTERS.format(condition), (value, limit)).fetchall()
         return [
             DeadLetterRow(
                 number=number,
@@ -251,6 +270,7 @@ class Projection:
         """Releases, newest first; before the row with a number."""
         with self._store.reading() as connection:
             rows = connection.execute(_OVERRIDES, (_before(before), limit)).fetchall()
+        since = self._clock() - timedelta(days=self.keep_days)
         return [
             OverrideRow(
                 number=number,
@@ -263,7 +283,8 @@ class Projection:
                 flagged_event_id=flagged_event_id,
                 rule_ids=tuple(rule_ids.split()),
                 amount=amount,
-                outcome="released" if is_released else "pending" if problem is None else "refused",
+                outcome="released" if is_released else "refused" if problem is not None
+                else "pending" if _time(at) >= since else "unknown",
                 problem="" if is_released else problem or "",
             )
             for number, at, topic, partition, offset, event_id, claim_id, user, reason, flagged_event_id, rule_ids,
@@ -275,7 +296,8 @@ class Projection:
         with self._store.reading() as connection:
             rows = connection.execute("SELECT kind, name FROM names WHERE name <> '' ORDER BY name").fetchall()
         payers, submitters, rule_ids, categories = (
-            tuple(name for each, name in rows if each == kind) for kind in ("payer", "submitter", "flagging rule", "category")
+            tuple(name for each, name in rows if each == kind)
+            for kind in ("payer", "submitter", "flagging rule", "category")
         )
         return Choices(payers, submitters, rule_ids, categories)
 
@@ -291,7 +313,7 @@ _DEADLETTERS = """SELECT d.number, d.at, d.event_id, d.claim_id, d.topic, d.part
     AND r.offset = d.offset AND r.event_id = (
       SELECT event_id FROM resubmissions l WHERE l.topic = d.topic AND l.partition = d.partition AND l.offset = d.offset
       ORDER BY at DESC, length(event_id) DESC, event_id DESC LIMIT 1)
-  WHERE d.number < ? ORDER BY d.number DESC LIMIT ?"""
+  WHERE {} ORDER BY d.number DESC LIMIT ?"""
 _OVERRIDES = """SELECT o.number, o.at, o.topic, o.partition, o.offset, o.event_id, o.claim_id, o.user, o.reason,
     o.flagged_event_id, o.rule_ids, o.amount, r.event_id IS NOT NULL, d.reason
   FROM overrides o LEFT JOIN releases r ON r.event_id = o.event_id LEFT JOIN deadletters d ON d.event_id = o.event_id
@@ -351,42 +373,33 @@ def _claims_per_second(connection: sqlite3.Connection, now: int) -> float:
 
 def _condition(chosen: Filter) -> tuple[str, list[Any]]:
     """The SQL condition of a filter on `flagged f`, and its values."""
-    parts: list[tuple[str, Any]] = []
-    if chosen.state is not None:
-        parts.append(("f.state = ?", _STATE_NUMBERS[chosen.state]))
-    if chosen.payer:
-        parts.append(("f.payer = ?", chosen.payer))
-    if chosen.submitter:
-        parts.append(("f.submitter = ?", chosen.submitter))
-    if chosen.flagged_from is not None:
-        parts.append(("f.number >= ?", _first_number(chosen.flagged_from)))
-    if chosen.flagged_to is not None:
-        parts.append(("f.number < ?", _first_number(chosen.flagged_to + timedelta(days=1))))
-    if chosen.least_amount is not None:
-        parts.append(("f.amount >= ?", chosen.least_amount))
-    if chosen.most_amount is not None:
-        parts.append(("f.amount <= ?", chosen.most_amount))
-    if chosen.provider:
-        parts.append(("instr(f.npis, ?)", f" {chosen.provider.strip()} "))
-    if chosen.code:
-        parts.append(("instr(f.codes, ?)", f" {chosen.code.strip().upper()} "))
-    if chosen.text.strip():
-        parts.append(("instr(f.search, ?)", chosen.text.strip().lower()))
-    of_finding = {
-        "rule_id": chosen.rule_id,
-        "category": chosen.category,
-        "severity": chosen.severity,
+    day = timedelta(days=1)
+    narrowed = {
+        "f.state = ?": None if chosen.state is None else _STATE_NUMBERS[chosen.state],
+        "f.payer = ?": chosen.payer or None,
+        "f.submitter = ?": chosen.submitter or None,
+        "f.number >= ?": chosen.flagged_from and _first_number(chosen.flagged_from),
+        "f.number < ?": chosen.flagged_to and _first_number(chosen.flagged_to + day),
+        "f.amount >= ?": chosen.least_amount,
+        "f.amount <= ?": chosen.most_amount,
+        "instr(f.npis, ?)": _whole(chosen.provider),
+        "instr(f.codes, ?)": _whole(chosen.code),
+        "instr(f.search, ?)": chosen.text.strip().lower() or None,
     }
+    conditions = [condition for condition, value in narrowed.items() if value is not None]
+    values: list[Any] = [value for value in narrowed.values() if value is not None]
+    of_finding = {"rule_id": chosen.rule_id, "category": chosen.category, "severity": chosen.severity}
     of_finding = {column: value for column, value in of_finding.items() if value}
-    conditions = [condition for condition, _ in parts]
-    values = [value for _, value in parts]
     if of_finding:
-        kinds = " AND ".join(f"{column} = ?" for column in of_finding)
-        conditions.append(
-            f"EXISTS (SELECT 1 FROM findings WHERE number = f.number AND kind IN (SELECT id FROM kinds WHERE {kinds}))"  # noqa: S608
-        )
+        kinds = f"SELECT id FROM kinds WHERE {' AND '.join(f'{column} = ?' for column in of_finding)}"  # noqa: S608
+        conditions.append(f"EXISTS (SELECT 1 FROM findings WHERE number = f.number AND kind IN ({kinds}))")  # noqa: S608
         values += of_finding.values()
     return " AND ".join(conditions) or "1", values
+
+
+def _whole(part: str) -> str | None:
+    """As it stands among others, with blanks between them."""
+    return f" {part.strip().upper()} " if part.strip() else None
 
 
 def _first_number(day: date) -> int:
@@ -398,7 +411,9 @@ def _before(number: int | None) -> int:
 
 
 def _flagged_row(row: tuple[Any, ...]) -> FlaggedRow:
-    number, event_id, claim_id, at, payer, submitter, npis, claim_type, amount, codes, rules, message, count, state = row
+    number, event_id, claim_id, at, payer, submitter, npis, claim_type, amount, codes, rules, message, count, state = (
+        row
+    )
     return FlaggedRow(
         number=number,
         event_id=event_id,

@@ -24,7 +24,8 @@ topic or partition is read first, and a browser can hold it (53 bits)."""
 
 _SCHEMA = """
 CREATE TABLE topics (topic TEXT PRIMARY KEY, id TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE positions (topic TEXT, partition INTEGER, next INTEGER NOT NULL, PRIMARY KEY (topic, partition)) WITHOUT ROWID;
+CREATE TABLE positions (topic TEXT, partition INTEGER, next INTEGER NOT NULL, PRIMARY KEY (topic, partition))
+  WITHOUT ROWID;
 CREATE TABLE unreadable (topic TEXT PRIMARY KEY, records INTEGER NOT NULL, place TEXT NOT NULL, reason TEXT NOT NULL)
   WITHOUT ROWID;
 
@@ -54,7 +55,8 @@ CREATE TABLE errors (
 ) WITHOUT ROWID;
 CREATE INDEX errors_number ON errors (number);
 
-CREATE TABLE cleared (claim_id TEXT, event_id TEXT, at INTEGER NOT NULL, PRIMARY KEY (claim_id, event_id)) WITHOUT ROWID;
+CREATE TABLE cleared (claim_id TEXT, event_id TEXT, at INTEGER NOT NULL, PRIMARY KEY (claim_id, event_id))
+  WITHOUT ROWID;
 CREATE TABLE releases (event_id TEXT PRIMARY KEY, flagged_event_id TEXT NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID;
 CREATE INDEX releases_flagged ON releases (flagged_event_id);
 CREATE TABLE deadletters (
