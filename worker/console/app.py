@@ -77,7 +77,7 @@ def _add_errors(service: Service) -> None:
     @pages_app.on_page_exception
     def broken(error: Exception) -> None:
         """Instead of NiceGUI's own page, which would repeat what the error says."""
-        _log_error(error)
+        del error  # logged by the handler below
         with frame(service, "Something failed"):
             heading("This page could not be made", 1)
             empty("The console's log names the fault. Other pages may work; try again in a moment.")
@@ -97,7 +97,10 @@ def _add_errors(service: Service) -> None:
 
 
 def _log_error(error: BaseException) -> None:
-    """Where it happened and of which kind; its words could repeat what somebody pasted."""
+    """Where it happened and of which kind, once; its words could repeat what somebody pasted."""
+    if vars(error).setdefault("claimscrub_logged", False):
+        return
+    vars(error)["claimscrub_logged"] = True
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
@@ -109,12 +112,10 @@ class _KindOnly(logging.Filter):
     """Of an exception that a library logs, its kind and place, for the same reason."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if record.exc_info:
-            error = record.exc_info[1]
-            record.exc_info = record.exc_text = None
-            if error is not None:
-                record.msg, record.args = type(error).__name__, ()
-                _log_error(error)
+        error = record.exc_info[1] if record.exc_info else record.msg
+        if isinstance(error, BaseException):
+            _log_error(error)
+            return False
         return True
 
 

@@ -103,7 +103,7 @@ def _theme() -> None:
     named = cookie(_THEME)
     chosen = named if named in _THEMES else "system"
     dark = ui.dark_mode(_THEMES[chosen])
-    button = ui.button(icon=_icon(chosen)).props('flat dense aria-label="Colours"').classes("bare")
+    button = ui.button(icon=_icon(chosen), color=None).props('flat dense aria-label="Colours"').classes("bare")
     hint = f"Colours: {chosen}"
     with button:
         tooltip = ui.tooltip(hint)

@@ -10,7 +10,6 @@ from nicegui import run, ui
 
 from rules import ClaimError
 from rules.engine.examples import as_json, claim_content
-from worker.codec import parts_of
 from worker.console import addresses, what_if, words
 from worker.console.layout import (
     ask,
@@ -55,6 +54,8 @@ async def _claim_of(service: Service, event_id: str) -> bytes:
     if view is None:
         raise ClaimError("claim", "not held", "the event id of a flagged claim")
     record = await ask(read_record, service.settings, view.place)
+    from worker.codec import parts_of
+
     claim, _ = parts_of(record.value or b"")
     return claim
 
