@@ -221,7 +221,7 @@ def submit(files: tuple[str, ...], folder: Path | None, settle: float) -> None:
     result = CLEARED
     with clear_errors():
         if folder is not None:
-            from worker.watch import watch
+            from worker.inbox import watch
 
             settings = load_settings()
             watch(folder, settings, members_of(settings, load_rulebook(settings)), settle, say)
