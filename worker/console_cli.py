@@ -14,7 +14,6 @@ from worker.rulebook import load_rulebook, members_of
 from worker.settings import load_settings
 from worker.terminal import FAILED, clear_errors, say
 
-
 _FILE = "console.sqlite"
 
 
@@ -30,7 +29,8 @@ def console() -> None:
     """
     if find_spec("nicegui") is None:
         say(
-            "claimscrub: the console needs more packages than the worker; install them with: pip install claimscrub[console]"
+            "claimscrub: the console needs more packages than the worker; install them with:"
+            " pip install claimscrub[console]"
         )
         sys.exit(FAILED)
     import structlog

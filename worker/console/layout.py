@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, Literal, NamedTuple
@@ -126,8 +127,7 @@ def _icon(theme: str) -> str:
 
 def cookie(name: str) -> str:
     """What the browser remembers for us."""
-    request = ui.context.client.request
-    return unquote(request.cookies.get(name, "")) if request is not None else ""
+    return unquote(ui.context.client.request.cookies.get(name, ""))
 
 
 def remember(name: str, value: str) -> None:
@@ -137,8 +137,7 @@ def remember(name: str, value: str) -> None:
 
 def user_name() -> tuple[str, bool]:
     """Who is there, and whether a proxy vouches for it; else it is what was typed the last time."""
-    request = ui.context.client.request
-    vouched = access.user_of(request.scope) if request is not None else ""
+    vouched = access.user_of(ui.context.client.request.scope)
     return (vouched, True) if vouched else (cookie(_USER), False)
 
 
@@ -149,8 +148,7 @@ def remember_user(name: str) -> None:
 
 def query() -> Mapping[str, str]:
     """The query of the page's address."""
-    request = ui.context.client.request
-    return request.query_params if request is not None else {}
+    return ui.context.client.request.query_params
 
 
 # ---- pieces
@@ -166,7 +164,7 @@ def text(said: str, classes: str = "") -> ui.label:
 
 
 def heading(said: str, level: Literal[1, 2, 3] = 2) -> ui.element:
-    return ui.html(_escaped(said), tag=f"h{level}", sanitize=False)
+    return ui.html(html.escape(said), tag=f"h{level}", sanitize=False)
 
 
 def link(said: str, target: str, *, new_tab: bool = False) -> ui.link:
@@ -344,7 +342,3 @@ def rules_in(rule_ids: Iterable[str], most: int = 3) -> list[Cell]:
     found = [*rule_ids]
     cells = [piece(rule_id, href=addresses.rule(rule_id)) for rule_id in found[:most]]
     return [*cells, piece(f"+{len(found) - most}", tone="muted")] if len(found) > most else cells
-
-
-def _escaped(said: str) -> str:
-    return said.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from threading import Event, Thread
-from typing import Any
 
 from rules import RuleSet
 from worker.console.follow import Follower

@@ -91,7 +91,12 @@ def add(service: Service) -> None:
 
 
 def _row(each: DeadLetterRow) -> Row:
-    origin = f"{each.origin.topic} {each.origin.partition} / {each.origin.offset}" if each.origin else ""
+    origin: list[Any] = []
+    if each.origin is not None:
+        origin = [
+            piece(f"{each.origin.partition} / {each.origin.offset}", title="partition / offset"),
+            piece(each.origin.topic, tone="below"),
+        ]
     return {
         "key": each.event_id,
         "classes": "links",
@@ -103,7 +108,7 @@ def _row(each: DeadLetterRow) -> Row:
         ),
         "reason": cell(each.reason),
         "claim": cell(each.claim_id),
-        "origin": cell(origin, title="topic partition / offset"),
+        "origin": origin,
         "size": cell(words.size(each.size)),
         "outcome": _outcome(each),
     }

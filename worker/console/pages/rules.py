@@ -22,6 +22,7 @@ from worker.console.layout import (
     heading,
     link,
     live,
+    mark,
     marked,
     tag,
     text,
@@ -85,6 +86,9 @@ def add(service: Service) -> None:
                 empty("It may have been retired, or come with another version of the rules.")
                 return
             hits = (await ask(service.projection.rule_hits)).get(rule.id)
+            with tag("div").classes("head"):
+                heading(f"{rule.id} {rule.title}", 1)
+                mark(rule.severity.value)
             with tag("section").classes("panel"), tag("div").classes("facts"):
                 fact("Status", rule.status)
                 fact("Claims flagged", words.count(hits.flagged) if hits else "0")
@@ -93,12 +97,14 @@ def add(service: Service) -> None:
                     fact("Would have flagged", words.count(hits.would_have_flagged) if hits else "0")
                 fact("Charges", words.amount(hits.amount) if hits else words.amount(0))
                 fact("Last spoke", words.in_full(hits.last_at) if hits else words.NOTHING)
-                fact("Last change of the rule or its values", words.day(changed[rule.id]))
+                fact("Last change", words.day(changed[rule.id]))
                 with tag("div").classes("fact"):
                     text("Claims", "fact-name")
                     link("flagged by it", addresses.flagged(rule_id=rule.id))
             with tag("section").classes("panel"):
-                ui.markdown(explain(rule, ruleset)).classes("rule")
+                # Its first line is the heading above; an underscore is part of a name here, and never emphasis.
+                told = explain(rule, ruleset).split("\n", 1)[1]
+                ui.markdown(told, extras=["fenced-code-blocks", "tables", "code-friendly"]).classes("rule")
 
 
 def last_change(rule: Rule, ruleset: RuleSet) -> date | None:

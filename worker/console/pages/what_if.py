@@ -91,7 +91,7 @@ class _Page:
                 )
                 text(said, "muted small").style("margin-bottom: .6rem; display: block")
                 with tag("div").classes("editor"):
-                    self._editor = ui.codemirror(shown, language="JSON", theme=_theme(), line_wrapping=True)
+                    self._editor = ui.codemirror(shown, language="JSON", line_wrapping=True)
                 with tag("div").classes("row-of").style("margin-top: .8rem"):
                     self._button = button("Decide", self._decide, kind="solid")
                     if original is None:
@@ -174,7 +174,3 @@ def _unevaluated(some: Sequence[Content]) -> None:
         for each in some:
             with tag("div").classes("item"):
                 text(f"{each['rule_id']}: {each['reason']}", "small")
-
-
-def _theme() -> Any:
-    return "basicLight"
