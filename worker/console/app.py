@@ -81,7 +81,7 @@ def _add_errors(service: Service) -> None:
         with frame(service, "Something failed"):
             heading("This page could not be made", 1)
             empty("The console's log names the fault. Other pages may work; try again in a moment.")
-            button("Try again", lambda: ui.navigate.reload())
+            button("Try again", ui.navigate.reload)
 
     pages_app.on_exception(_log_error)
 

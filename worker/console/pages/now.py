@@ -149,10 +149,8 @@ class _Alarms:
                     narrowed = {"rule": "rule_id"}.get(each.kind, each.kind)
                     link(f"{name} {each.key}", addresses.flagged(**{narrowed: each.key}))
                     over = f" until {words.minute(each.over)}" if each.over else ""
-                    text(
-                        f"started {words.minute(each.since)}{over}: {each.rate:.1f} of 100 claims flagged, {each.baseline:.1f}"
-                        f" before"
-                    )
+                    rates = f"{each.rate:.1f} of 100 claims flagged, {each.baseline:.1f} before"
+                    text(f"started {words.minute(each.since)}{over}: {rates}")
                     text(f"{words.counted(each.claims, 'claim')}, {words.amount(each.amount)}", "muted")
 
 
