@@ -418,12 +418,12 @@ def not_to_be_released(record: MemberRecord, claim_id: str, digest: str) -> str:
             return "sent again since with another content"
         if stored.claim.status != "flagged":
             return "not flagged here but cleared"
-        if now.status not in _NEVER_TAKEN_IN:
-            return f"by now it is {now.status_in_words}"
         account = (now.patient_control_number, now.billing_npi)
         for later in claims[number + 1 :]:
             if account[0] and (later.patient_control_number, later.billing_npi) == account:
                 return f"sent again since as claim {later.claim_id}"
+        if now.status not in _NEVER_TAKEN_IN:
+            return f"by now it is {now.status_in_words}"
     return ""
 
 
