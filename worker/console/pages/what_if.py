@@ -10,6 +10,7 @@ from nicegui import run, ui
 
 from rules import ClaimError
 from rules.engine.examples import as_json, claim_content
+from worker.codec import parts_of
 from worker.console import addresses, what_if, words
 from worker.console.layout import (
     ask,
@@ -54,8 +55,6 @@ async def _claim_of(service: Service, event_id: str) -> bytes:
     if view is None:
         raise ClaimError("claim", "not held", "the event id of a flagged claim")
     record = await ask(read_record, service.settings, view.place)
-    from worker.codec import parts_of
-
     claim, _ = parts_of(record.value or b"")
     return claim
 
@@ -107,7 +106,8 @@ class _Page:
             await self._decide()
 
     def _example(self) -> None:
-        self._editor.set_value(what_if.shown(as_json(claim_content()).encode()))
+        self._original = as_json(claim_content()).encode()
+        self._editor.set_value(what_if.shown(self._original))
 
     async def _decide(self) -> None:
         self._button.disable()
@@ -120,13 +120,11 @@ class _Page:
         finally:
             self._button.enable()
 
-    def _compared(self, edited: str) -> Any:
+    def _compared(self, edited: str) -> what_if.Comparison:
         """In a thread: the decision, and for a flagged claim how it differs from the one on what it was."""
         raw = what_if.restored(self._original, edited) if self._original is not None else edited.encode()
-        after = what_if.decide(raw, self._service.ruleset, self._service.members)
-        before = None
-        if self._original is not None:
-            before = what_if.decide(self._original, self._service.ruleset, self._service.members)
+        after = what_if.decide(raw, self._service.ruleset)
+        before = what_if.decide(self._original, self._service.ruleset) if self._original is not None else None
         return what_if.compare(before, after)
 
     def _show_problem(self, said: str) -> None:
@@ -134,7 +132,7 @@ class _Page:
         with self._said:
             text(f"No claim event: {said}", "banner error").props('role="alert"')
 
-    def _show(self, result: Any) -> None:
+    def _show(self, result: what_if.Comparison) -> None:
         self._said.clear()
         with self._said:
             with tag("div").classes("row-of"):
