@@ -122,10 +122,10 @@ class _Page:
     def _compared(self, edited: str) -> Any:
         """In a thread: the decision, and for a flagged claim how it differs from the one on what it was."""
         raw = what_if.restored(self._original, edited) if self._original is not None else edited.encode()
-        after = what_if.decide(raw, self._service.ruleset, self._service.members)
+        after = what_if.decide(raw, self._service.ruleset)
         before = None
         if self._original is not None:
-            before = what_if.decide(self._original, self._service.ruleset, self._service.members)
+            before = what_if.decide(self._original, self._service.ruleset)
         return what_if.compare(before, after)
 
     def _show_problem(self, said: str) -> None:
