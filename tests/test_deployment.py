@@ -83,10 +83,11 @@ def test_the_image_runs_as_an_ordinary_user_from_the_lock_file() -> None:
 
 @pytest.mark.parametrize(("lock", "groups"), [("requirements.lock", []), ("requirements-dev.lock", ["dev"])])
 def test_every_dependency_is_locked_with_hashes(lock: str, groups: list[str]) -> None:
-    """Each dependency of the project stands in the lock file with a version and hashes; `make lock` writes it anew."""
+    """Each dependency, those of extras too, is in the lock file with version and hashes; `make lock` writes it anew."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     wanted = [
         *project["project"]["dependencies"],
+        *(each for extra in project["project"]["optional-dependencies"].values() for each in extra),
         *(each for name in groups for each in project["dependency-groups"][name]),
     ]
     names = {re.split(r"[^A-Za-z0-9._-]", each, maxsplit=1)[0].lower().replace("_", "-") for each in wanted}

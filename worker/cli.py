@@ -31,6 +31,7 @@ from worker.answers import (
     write_syntax,
 )
 from worker.codec import decision_content, envelope
+from worker.console_cli import console as console_command
 from worker.history import Memory
 from worker.history_cli import history
 from worker.inputs import CLAIMS, Item, read_paths
@@ -229,7 +230,7 @@ def submit(files: tuple[str, ...], folder: Path | None, settle: float) -> None:
     result = CLEARED
     with clear_errors():
         if folder is not None:
-            from worker.watch import watch
+            from worker.inbox import watch
 
             settings = load_settings()
             watch(folder, settings, members_of(settings, load_rulebook(settings)), settle, say)
@@ -397,6 +398,7 @@ def topics_create(add_partitions: bool) -> None:
             )
 
 
+main.add_command(console_command)
 main.add_command(rules_group)
 main.add_command(history)
 
