@@ -63,6 +63,10 @@ def endpoint(settings: Settings, served: Served) -> Iterator[None]:
         server.server_close()
 
 
+def _status(problems: list[str]) -> HTTPStatus:
+    return HTTPStatus.SERVICE_UNAVAILABLE if problems else HTTPStatus.OK
+
+
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False  # a slow reader does not hold up the end of the worker
@@ -112,16 +116,15 @@ class _Handler(BaseHTTPRequestHandler):
             body, content_type = self.served.text(self.headers.get("Accept") or "")
             self._answer(HTTPStatus.OK, content_type, body)
         elif path == "/healthz":
-            self._tell("alive", "hung", self.served.hung())
+            problems = self.served.hung()
+            body = "".join(f"{line}\n" for line in problems or ["ok"]).encode()
+            self._answer(_status(problems), "text/plain; charset=utf-8", body)
         elif path == "/readyz":
-            self._tell("ready", "not ready", self.served.hung() or self.served.missing())
+            missing = self.served.hung() or self.served.missing()
+            content = json.dumps({"ready": not missing, "missing": missing})
+            self._answer(_status(missing), "application/json", content.encode() + b"\n")
         else:
             self._answer(HTTPStatus.NOT_FOUND, "text/plain; charset=utf-8", b"/metrics, /healthz or /readyz\n")
-
-    def _tell(self, good: str, bad: str, problems: list[str]) -> None:
-        status = HTTPStatus.SERVICE_UNAVAILABLE if problems else HTTPStatus.OK
-        content = {"status": bad if problems else good, "problems": problems}
-        self._answer(status, "application/json", json.dumps(content).encode() + b"\n")
 
     def _answer(self, status: HTTPStatus, content_type: str, body: bytes) -> None:
         self.send_response(status)

@@ -7,6 +7,7 @@ No label holds a claim id or anything else that grows with the claims.
 from __future__ import annotations
 
 import platform
+import sys
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -449,3 +450,7 @@ def metrics_page() -> str:
     ]
     parts += ["## Buckets", "\n".join(buckets)]
     return "\n\n".join(parts) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(metrics_page())

@@ -184,7 +184,7 @@ class _Worker:
                 return []
         except HTTPError as answer:
             with answer:
-                return [str(each) for each in json.loads(answer.read())["problems"]]
+                return [str(each) for each in json.loads(answer.read())["missing"]]
         except (OSError, ValueError, LookupError):
             return ["does not answer"]
 
