@@ -163,8 +163,8 @@ def test_more_workers_than_partitions_are_a_warning(kafka: Cluster, topic_prefix
     pipeline = Pipeline(kafka, topic_prefix, tmp_path, partitions=1)
     pipeline.create_topics()
     (port,) = free_ports(1)
-    own = {"CLAIMSCRUB_INSTANCE_ID": "here", "CLAIMSCRUB_METRICS_PORT": str(port)}
-    with pipeline.worker("--workers", "2", **own) as supervisor:
+    pipeline.extra |= {"CLAIMSCRUB_INSTANCE_ID": "here", "CLAIMSCRUB_METRICS_PORT": str(port)}
+    with pipeline.worker("--workers", "2") as supervisor:
         eventually(lambda: sorted(_assigned(supervisor).values()) == [0, 1])
         (idle,) = [number for number in (1, 2) if not _assigned(supervisor)[f"here-{number}"]]
         eventually(lambda: missing(port) == [f"worker {idle}: partitions: none is assigned"])
