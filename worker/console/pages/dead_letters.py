@@ -151,7 +151,8 @@ class _Page:
             if hint:
                 text(hint)
                 return
-            self._form()
+            with tag("div").classes("form"):
+                self._form()
         live(self._service, self._refresh)
 
     def _form(self) -> None:
