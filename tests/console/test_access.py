@@ -74,7 +74,7 @@ class Door:
             sent.append(message)
 
         asyncio.run(self._access(scope, receive, send))
-        return sent[0]["type"] == "websocket.accept"
+        return any(message["type"] == "websocket.accept" for message in sent)
 
 
 def door(peer: str = "127.0.0.1", base_url: str = "http://127.0.0.1:8063", **settings: Any) -> Door:
