@@ -7,6 +7,7 @@ import hashlib
 import logging
 import socket
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,11 @@ from fastapi import FastAPI
 from nicegui import app as pages_app
 from nicegui import ui
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from worker.console.access import Access
-from worker.console.layout import button, empty, frame, heading, link
+from worker.console.layout import ask, button, empty, frame, heading, link
 from worker.console.pages import causes, claim, dead_letters, flagged, now, overrides, rules, what_if
 from worker.console.service import Service
 from worker.settings import PREFIX, Settings, SettingsError
@@ -59,7 +61,22 @@ def build(service: Service) -> Access:
         binding_refresh_interval=None,
         reconnect_timeout=10.0,
     )
-    return Access(outer, service.settings)
+    return Access(_Timed(outer, service), service.settings)
+
+
+class _Timed:
+    """Counts how long pages take, by their pattern."""
+
+    def __init__(self, app: ASGIApp, service: Service) -> None:
+        self.app = app
+        self._service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = time.monotonic()
+        await self.app(scope, receive, send)
+        pattern = scope.get("nicegui_page_path")  # set by NiceGUI where a page was made
+        if scope["type"] == "http" and pattern:
+            self._service.metrics.answered(pattern, time.monotonic() - started)
 
 
 def _add_health(outer: FastAPI, service: Service) -> None:
@@ -71,6 +88,11 @@ def _add_health(outer: FastAPI, service: Service) -> None:
     async def readyz() -> JSONResponse:
         missing = service.missing
         return JSONResponse({"ready": not missing, "missing": missing}, 503 if missing else 200)
+
+    @outer.get("/metrics")
+    async def metrics(request: Request) -> Response:
+        content, kind = await ask(service.metrics.text, request.headers.get("accept", ""))
+        return Response(content, media_type=kind)
 
 
 def _add_errors(service: Service) -> None:

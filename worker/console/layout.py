@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import html
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -227,8 +228,15 @@ def live(service: Service, show: Callable[[], Any], seconds: float = REFRESH_SEC
 
 
 async def ask(question: Callable[..., Any], *arguments: Any) -> Any:
-    """A question to the projection, in a thread."""
-    return await run.io_bound(question, *arguments)
+    """The answer to a question that takes a moment, in a thread."""
+
+    def answered() -> tuple[Any]:
+        return (question(*arguments),)
+
+    answer = await run.io_bound(answered)
+    if answer is None:  # the console stops, or the page has gone
+        raise asyncio.CancelledError
+    return answer[0]
 
 
 # ---- tables

@@ -151,7 +151,8 @@ class _Page:
             if hint:
                 text(hint)
                 return
-            self._form()
+            with tag("div").classes("form"):
+                self._form()
         live(self._service, self._refresh)
 
     def _form(self) -> None:
@@ -219,8 +220,8 @@ class _Page:
             raw = read_record(service.settings, place).value or b""
             if way == _FIELD and self._path:
                 raw = repair.with_field(raw, self._path, _as_json(self._value.value or ""))
-        claim_id = repair.checked(raw, service.settings)
-        repair.resubmit(service.settings, service.members, place, raw, user)
+        claim_id = repair.resubmit(service.settings, service.members, place, raw, user)
+        service.metrics.resubmitted()
         return claim_id
 
     def _complain(self, problem: str) -> None:

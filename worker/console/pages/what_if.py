@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from nicegui import run, ui
+from nicegui import ui
 
 from rules import ClaimError
 from rules.engine.examples import as_json, claim_content
@@ -112,7 +112,7 @@ class _Page:
     async def _decide(self) -> None:
         self._button.disable()
         try:
-            result = await run.io_bound(self._compared, self._editor.value or "")
+            result = await ask(self._compared, self._editor.value or "")
         except ClaimError as error:
             self._show_problem(str(error))
         else:
