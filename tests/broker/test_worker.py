@@ -296,12 +296,13 @@ import os, signal, sys, threading
 from pathlib import Path
 import worker.app
 from rules import RuleSet
+from worker.monitor import Monitor
 from worker.settings import load_settings
 
 build = worker.app.build_app
 
-def build_with_another(settings, ruleset, folder):
-    app = build(settings, ruleset, folder)
+def build_with_another(*given):
+    app = build(*given)
 
     @app.agent(app.topic(sys.argv[1]))
     async def other(stream):
@@ -313,7 +314,8 @@ def build_with_another(settings, ruleset, folder):
 worker.app.build_app = build_with_another
 Path(sys.argv[2]).mkdir()
 threading.Timer(8, os.kill, [os.getpid(), signal.SIGTERM]).start()
-worker.app.run_worker(load_settings(), RuleSet.load())
+settings = load_settings()
+worker.app.run_worker(settings, RuleSet.load(), Monitor(settings))
 """
 
 
