@@ -64,7 +64,7 @@ def frame(service: Service, title: str, here: str = "") -> Iterator[None]:
                     text("Menu")
                 with tag("nav").props('aria-label="Pages"'):
                     _links(here)
-    with tag("main").classes("main").props('id="content"'):
+    with tag("div").classes("main").props('id="content" tabindex="-1"'):  # Quasar's page is the main element
         _trouble(service)
         yield
 

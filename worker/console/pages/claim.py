@@ -172,7 +172,7 @@ def _finding(each: Content) -> None:
             mark(each["severity"])
             link(each["rule_id"], addresses.rule(each["rule_id"])).classes("id")
             text(str(each["title"]), "muted")
-        text(str(each["message"]), "says")
+        text(str(each["message"]), "says sentence")
         text(str(each["remedy"]), "remedy")
         with tag("div").classes("facts"):
             fact("Where", f"service line {each['line']}" if each.get("line") else "the claim as a whole")
