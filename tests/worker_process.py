@@ -26,6 +26,7 @@ from worker.members import Members, partition_of
 
 ROOT = Path(__file__).parents[1]
 OUTPUTS = ("cleared", "flagged", "deadletter")
+BETWEEN = ("repartition", "status", "overrides", "history")
 SECRET = "only for tests"
 MEMBERS = Members(SECRET, RuleSet.load().recognised)
 
@@ -87,9 +88,7 @@ class Pipeline:
     topics: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.topics = self.topics or {
-            name: f"{self.prefix}claims.{name}" for name in ("submitted", *OUTPUTS, "repartition", "status", "history")
-        }
+        self.topics = self.topics or {name: f"{self.prefix}claims.{name}" for name in ("submitted", *OUTPUTS, *BETWEEN)}
         self.x12_topic = f"{self.prefix}claims.x12"
         self.sent = 0
         self._counter: Any = None

@@ -16,7 +16,7 @@ from worker.deadletter import DeadLetterLimit, error_headers
 from worker.history import Memory
 from worker.kafka import KafkaProblemError
 from worker.lanes import Batch, Lanes, Output
-from worker.pipeline import Limits, Outcome, handle, take_status
+from worker.pipeline import Limits, Outcome, handle, take_override, take_status
 from worker.settings import Settings
 
 _BREATH_SECONDS = 0.005
@@ -74,6 +74,8 @@ class Scrubber:
         came_on = arrival.topic != record.topic
         if arrival.topic == self._settings.status_topic:
             outcome = take_status(record.value, memory, self._limits, was_repartitioned=came_on)
+        elif arrival.topic == self._settings.overrides_topic:
+            outcome = take_override(record.value, arrival.event_id, memory, self._limits, was_repartitioned=came_on)
         else:
             outcome = handle(
                 record.value, self._ruleset, arrival.timestamp, memory, self._limits, was_repartitioned=came_on
@@ -87,12 +89,16 @@ class Scrubber:
             partition = memory.partition_of(outcome.key)
             headers = [*record.headers, *arrival.headers()]
             return Output(self._settings.repartition_topic, partition, key, outcome.value, headers, record)
-        if outcome.decision is None and outcome.error is None:
+        if outcome.disposition is None and outcome.error is None:
             self._counts["statuses" if outcome.changes else "statuses_without_effect"] += 1
             return Output(None, None, None, None, (), record, outcome.changes)
         topic = self._topics[outcome.disposition]
         headers = self._headers(outcome, record, arrival)
         self._counts["deadletters" if outcome.disposition is None else outcome.disposition] += 1
+        if outcome.is_release:
+            self._counts["released"] += 1
+            said = {"topic": arrival.topic, "partition": arrival.partition, "offset": arrival.offset}
+            log.info("released", claim_id=outcome.claim_id, **said)
         return Output(topic, None, key, outcome.value, headers, record, outcome.changes)
 
     def refused(self, output: Output) -> Output:

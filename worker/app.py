@@ -77,7 +77,7 @@ def build_app(settings: Settings, ruleset: RuleSet, folder: Path) -> Any:
         broker_heartbeat_interval=settings.session_timeout_seconds / 10,
         broker_request_timeout=max(90.0, settings.session_timeout_seconds + 5),  # Faust wants it above the session's
         broker_rebalance_timeout=60.0,
-        consumer_max_fetch_size=max(settings.batch_bytes // 2, settings.max_claim_bytes + 65_536),
+        consumer_max_fetch_size=max(settings.batch_bytes // 2, settings.max_message_bytes + 65_536),
         stream_wait_empty=True,  # finish what was begun before giving partitions away; see worker.transport
         stream_buffer_maxsize=settings.batches_in_flight,
         table_standby_replicas=0,  # no tables: Faust then uses a plain assignor

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Any, NamedTuple, Self
 
+import msgspec
 from pydantic_core import to_json
 
 from rules import Claim, Decision, Disposition, Finding, Unevaluated
@@ -21,12 +22,17 @@ _SOURCE = ("ce_source", b"claimscrub")
 _CLEARED = ("ce_type", f"claimscrub.claim.cleared.{VERSION}".encode())
 _FLAGGED = ("ce_type", f"claimscrub.claim.flagged.{VERSION}".encode())
 _DEADLETTER = ("ce_type", f"claimscrub.claim.deadletter.{VERSION}".encode())
+OVERRIDE = ("ce_type", f"claimscrub.claim.override.{VERSION}".encode())
 _CONTENT_JSON = ("content-type", JSON_TYPE)
 _ORIGIN = "claimscrub_origin"
 """Header of an event on its way to its member's partition: where and when it had come."""
 _CONTENT_UNKNOWN = ("content-type", UNKNOWN_TYPE)
 _ORIGIN_PATTERN = re.compile(rb"([\w.-]{1,249}) (\d{1,10}) (\d{1,19}) (-?\d{1,19})")
 _NOT_CARRIED_ON = frozenset({"content-type", _ORIGIN})
+_BEFORE_CLAIM = b'{"claim":'
+_BEFORE_DECISION = b',"decision":'
+UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
+"""What reading JSON with msgspec raises."""
 
 
 def decision_content(decision: Decision, claim: Claim, input_digest: str) -> dict[str, Any]:
@@ -48,6 +54,7 @@ def decision_content(decision: Decision, claim: Claim, input_digest: str) -> dic
         "not_evaluated": [_unevaluated_content(each) for each in decision.not_evaluated],
         "contract": decision.contract,
         "silenced": [each._asdict() for each in decision.silenced],
+        "history": None if decision.history is None else decision.history._asdict(),
         "rule_set": {"version": decision.rule_set_version, "digest": decision.rule_set_digest},
         "input_digest": input_digest,
     }
@@ -60,7 +67,25 @@ def decision_json(decision: Decision, claim: Claim, input_digest: str) -> bytes:
 
 def envelope(claim: bytes, decision: bytes) -> bytes:
     """What the cleared and flagged topics carry: the claim event's own bytes, unchanged, and the decision."""
-    return b"".join((b'{"claim":', claim, b',"decision":', decision, b"}"))
+    return b"".join((_BEFORE_CLAIM, claim, _BEFORE_DECISION, decision, b"}"))
+
+
+class _Envelope(msgspec.Struct):
+    decision: msgspec.Raw
+
+
+def parts_of(raw: bytes) -> tuple[bytes, bytes]:
+    """The claim event's own bytes and the decision's, out of what `envelope` has made of them.
+
+    Raises:
+        MsgspecError, ValueError, RecursionError: it has not made this.
+    """
+    decision = bytes(msgspec.json.decode(raw, type=_Envelope).decision)
+    # A claim keeps even the blanks around it, so it is cut out, not parsed.
+    claim = raw.removeprefix(_BEFORE_CLAIM).removesuffix(b"".join((_BEFORE_DECISION, decision, b"}")))
+    if envelope(claim, decision) != raw:
+        raise ValueError("no envelope")
+    return claim, decision
 
 
 def cloud_event_headers(
@@ -74,13 +99,18 @@ def cloud_event_headers(
         event_id: the same for every delivery of one input, so that a consumer can drop duplicates.
         received: headers of the input, carried on unless they are of an event themselves.
     """
-    deadletter = kind is None
-    type_header = _DEADLETTER if deadletter else _FLAGGED if kind is Disposition.FLAGGED else _CLEARED
+    type_header = _DEADLETTER if kind is None else _FLAGGED if kind is Disposition.FLAGGED else _CLEARED
+    headers = event_headers(type_header, claim_id, event_id)
+    headers += [header for header in received if is_carried_on(header[0])]
+    return headers
+
+
+def event_headers(type_header: tuple[str, bytes], claim_id: str | None, event_id: str) -> Headers:
+    """The CloudEvents headers alone."""
     headers = [_SPEC_VERSION, ("ce_id", event_id.encode()), _SOURCE, type_header]
     if claim_id:
         headers.append(("ce_subject", claim_id.encode()))
-    headers.append(_CONTENT_UNKNOWN if deadletter else _CONTENT_JSON)
-    headers += [header for header in received if is_carried_on(header[0])]
+    headers.append(_CONTENT_UNKNOWN if type_header is _DEADLETTER else _CONTENT_JSON)
     return headers
 
 

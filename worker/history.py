@@ -27,7 +27,7 @@ from rocksdict import (
     WriteOptions,
 )
 
-from rules import Claim, Decision, Disposition, History, RuleSet
+from rules import Claim, ClaimError, Decision, Disposition, History, RuleSet
 from rules.engine.claim import Payer
 from rules.engine.record import (
     MOST_LINES,
@@ -36,8 +36,11 @@ from rules.engine.record import (
     MemberRecord,
     delivered_before,
     history_of,
+    not_to_be_released,
+    released_by,
     with_answer,
     with_claim,
+    with_release,
 )
 from worker.members import Members, partition_of
 from worker.settings import PREFIX
@@ -72,7 +75,8 @@ latest with the member's next claim; fields added at the end, with a default, ne
 
 def encoded(record: MemberRecord) -> bytes:
     """A member's record: the version byte, then MessagePack."""
-    return bytes((_VERSION,)) + _encode(record)
+    # Few members have releases: the records of all others stay as earlier versions of claimscrub read them.
+    return bytes((_VERSION,)) + _encode(record if record.releases else record[:-1])
 
 
 def decoded(raw: bytes) -> MemberRecord:
@@ -246,8 +250,7 @@ class Memory:
         if claim.received_date is None:
             before = delivered_before(record, claim.claim_id, digest)
             claim = claim.changed(received_date=received if before is None else before.claim.received_date)
-        held_since = claim.received_date if self._meta is None else self._meta.held_since
-        history = history_of(record, claim, digest, self._members.patient_of(claim), held_since)
+        history = history_of(record, claim, digest, self._members.patient_of(claim), self._held_since(claim))
         return Looked(key, record, claim, digest, received, history)
 
     def remember(self, looked: Looked, decision: Decision) -> tuple[Change, ...]:
@@ -270,18 +273,48 @@ class Memory:
             counted_from=received,
             most_lines=self._most_lines,
         )
-        if changed is record:
+        begun = self._begun(self._held_since(claim))
+        return begun if changed is record else (*begun, self._stage(key, changed))
+
+    def _held_since(self, claim: Claim) -> date | None:
+        """Since when history is held for a claim, which may be the first."""
+        meta = self._meta
+        return claim.received_date if meta is None or meta.held_since is None else meta.held_since
+
+    def _begun(self, held_since: date | None) -> tuple[Change, ...]:
+        """Say what the partition's history rests on, where nobody has yet."""
+        meta = Meta(held_since, self._members.fingerprint, self._partitions)
+        if meta == self._meta:
             return ()
-        if self._meta is not None:
-            return (self._stage(key, changed),)
-        self._meta = Meta(claim.received_date, self._members.fingerprint, self._partitions)
-        return (META_KEY, meta_bytes(self._meta)), self._stage(key, changed)
+        self._meta = meta
+        return ((META_KEY, meta_bytes(meta)),)
 
     def answered(self, key: bytes, answer: Answer) -> tuple[Change, ...]:
         """Add an answer to what is remembered; the records that have changed, none if no claim was meant."""
         record = self.record(key)
         changed = with_answer(record, answer)
         return () if changed is None or changed is record else (self._stage(key, changed),)
+
+    def release(self, key: bytes, claim_id: str, digest: str, event_id: str) -> tuple[Change, ...]:
+        """Add the release of a flagged claim to what is remembered; the records that have changed.
+
+        Args:
+            key: the member's.
+            claim_id: of the claim event.
+            digest: of its bytes, `sha256:…`.
+            event_id: of the override; delivered again, it changes nothing.
+
+        Raises:
+            ClaimError: the claim must not be released; says why.
+        """
+        record, digest = self.record(key), digest[_DIGEST]
+        if released_by(record, claim_id, digest) == event_id:
+            return ()
+        problem = not_to_be_released(record, claim_id, digest)
+        if problem:
+            raise ClaimError("flagged", problem, "a flagged claim that waits", claim_id)
+        begun = self._begun(None if self._meta is None else self._meta.held_since)
+        return (*begun, self._stage(key, with_release(record, claim_id, digest, event_id)))
 
     def _stage(self, key: bytes, record: MemberRecord) -> Change:
         raw = encoded(record)

@@ -26,6 +26,8 @@ _COMPACTED = {
     "min.cleanable.dirty.ratio": "0.2",
     "segment.bytes": "104857600",
 }
+_FOR_GOOD = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
+"""The audit trail: nothing leaves it by itself."""
 _QUEUE_FULL_SECONDS = 0.1
 _TIMEOUT_SECONDS = 5.0
 """For the first answer, where the settings say nothing."""
@@ -353,6 +355,7 @@ def _check_permissions(settings: Settings) -> None:
         settings.submitted_topic: (read, write) if settings.x12_topic else (read,),
         settings.repartition_topic: (read, write),
         settings.status_topic: (read,),
+        settings.overrides_topic: (read,),
         settings.history_topic: (read, write),
         settings.cleared_topic: (write,),
         settings.flagged_topic: (write,),
@@ -390,12 +393,19 @@ def _topics(settings: Settings) -> tuple[str, ...]:
 
 def _topic_config(settings: Settings, name: str) -> dict[str, str]:
     config = {_SIZE: str(_message_bytes(settings, name))}
-    return config | _COMPACTED if name == settings.history_topic else config
+    if name == settings.history_topic:
+        config |= _COMPACTED
+    elif name == settings.overrides_topic:
+        config |= _FOR_GOOD
+    return config
 
 
 def _message_bytes(settings: Settings, name: str) -> int:
-    """A claim event fits the submitted topic; with its decision, or as a dead letter, it fits the others."""
-    if name in settings.input_topics:
+    """A claim event fits the submitted topic; with its decision, or as a dead letter, it fits the others.
+
+    An override holds a claim with its decision, and may have to be sent on to the member's partition.
+    """
+    if name in (settings.submitted_topic, settings.status_topic):
         return settings.max_claim_bytes + _ROOM
     if name == settings.x12_topic:
         return settings.max_x12_bytes + _ROOM

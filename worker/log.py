@@ -20,7 +20,7 @@ ALLOWED_KEYS = frozenset(
         "claim_id", "payer", "rule_ids", "findings", "disposition", "reason",
         "topic", "partition", "offset", "partitions", "group_id", "bootstrap_servers",
         "claims", "cleared", "flagged", "deadletters", "records", "seconds", "claims_per_second", "cpu_us_per_claim",
-        "repartitioned", "statuses", "statuses_without_effect", "left",
+        "repartitioned", "released", "statuses", "statuses_without_effect", "left",
         "rules", "contracts", "rule_set_version", "rule_set_digest",
         "instance_id", "worker", "workers", "pid", "exit_code",
     }

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from rules import NO_HISTORY, Claim, ClaimError, Decision, Disposition, History, RuleSet
 from worker.codec import decision_json, envelope
 from worker.history import Change, Memory
+from worker.overrides import MOST_BYTES, read_override, released_claim
 from worker.status import ClaimStatus
 from worker.x12 import looks_like_x12
 
@@ -33,6 +34,7 @@ class Outcome(NamedTuple):
             partition; None if nothing is published.
         claim_id: the claim's id where it could be read.
         decision: the decision about a claim.
+        is_release: a flagged claim goes to the cleared ones, as somebody has released it.
         error: why it is a dead letter.
         key: of the member, where it is known.
         changes: what it changes in the history of this partition.
@@ -46,10 +48,13 @@ class Outcome(NamedTuple):
     key: bytes | None = None
     changes: tuple[Change, ...] = ()
     goes_on: bool = False
+    is_release: bool = False
 
     @property
     def disposition(self) -> Disposition | None:
-        """Where the claim goes, if it was decided."""
+        """Where the claim goes, if it was decided or released."""
+        if self.is_release:
+            return Disposition.CLEARED
         return None if self.decision is None else self.decision.disposition
 
 
@@ -60,11 +65,10 @@ _ELSEWHERE = History(
     not_known="another worker has sent the claim to this partition, where this one would not look for its member; all"
     " workers need the same CLAIMSCRUB_MEMBER_KEY_SECRET and the same rules"
 )
-_STATUS_ELSEWHERE = ClaimError(
-    "member_number",
-    "sent to a partition that has not this member",
-    "the same CLAIMSCRUB_MEMBER_KEY_SECRET and the same rules in all workers",
-)
+_MOST_CLAIM = "CLAIMSCRUB_MAX_CLAIM_BYTES"
+_MOST_MESSAGE = "CLAIMSCRUB_MAX_MESSAGE_BYTES"
+_SENT_ELSEWHERE = "sent to a partition that has not this member"
+_SAME_EVERYWHERE = "the same CLAIMSCRUB_MEMBER_KEY_SECRET and the same rules in all workers"
 DEFAULT_LIMITS = Limits(claim=1_048_576, message=2_097_152)
 
 
@@ -93,7 +97,7 @@ def handle(
     Raises:
         HistoryError: the history can't be read.
     """
-    problem = _unreadable(raw, "a claim event", limits)
+    problem = _unreadable(raw, "a claim event", limits.claim, _MOST_CLAIM)
     if raw is None or problem is not None:
         return Outcome(raw, None, error=problem)
     try:
@@ -114,7 +118,7 @@ def handle(
     value = envelope(raw, decision_json(judged.decision, judged.claim, digest))
     if len(value) > limits.message:
         said = f"claim and decision have {len(value)} bytes, {len(judged.decision.findings)} findings"
-        problem = ClaimError("$", said, f"at most {limits.message} bytes (CLAIMSCRUB_MAX_MESSAGE_BYTES)")
+        problem = ClaimError("$", said, f"at most {limits.message} bytes ({_MOST_MESSAGE})")
         return Outcome(raw, claim.claim_id, error=problem, key=key)
     changes = judged.remember() if judged.remember is not None else ()
     return Outcome(value, claim.claim_id, judged.decision, key=key, changes=changes)
@@ -137,7 +141,7 @@ def take_status(
     Raises:
         HistoryError: the history can't be read.
     """
-    problem = _unreadable(raw, "a claim status event", limits)
+    problem = _unreadable(raw, "a claim status event", limits.claim, _MOST_CLAIM)
     if raw is None or problem is not None:
         return Outcome(raw, None, error=problem)
     try:
@@ -151,15 +155,60 @@ def take_status(
     if memory.has(key):
         return Outcome(None, claim_id, key=key, changes=memory.answered(key, status.answer()))
     if was_repartitioned:
-        return Outcome(raw, claim_id, error=_STATUS_ELSEWHERE)
+        return Outcome(raw, claim_id, error=ClaimError("member_number", _SENT_ELSEWHERE, _SAME_EVERYWHERE))
     return Outcome(raw, claim_id, key=key, goes_on=True)
 
 
-def _unreadable(raw: bytes | None, expected: str, limits: Limits) -> ClaimError | None:
+def take_override(
+    raw: bytes | None,
+    event_id: str,
+    memory: Memory,
+    limits: Limits = DEFAULT_LIMITS,
+    *,
+    was_repartitioned: bool = False,
+) -> Outcome:
+    """Read one override event, and release the flagged claim that it holds.
+
+    Args:
+        raw: the record's value.
+        event_id: of the event, the same for every delivery of it.
+        memory: what is remembered of members.
+        limits: the sizes allowed.
+        was_repartitioned: by another partition, to this one.
+
+    Returns:
+        The outcome: the claim as it was flagged, with a decision that clears it and says by whom; or a dead letter.
+
+    Raises:
+        HistoryError: the history can't be read.
+    """
+    setting = f"{MOST_BYTES} more than {_MOST_MESSAGE}"
+    problem = _unreadable(raw, "an override event", limits.message + MOST_BYTES, setting)
+    if raw is None or problem is not None:
+        return Outcome(raw, None, error=problem)
+    try:
+        override, flagged = read_override(raw)
+        digest = input_digest(flagged.claim)
+        key = memory.key_of_claim(released_claim(flagged, digest))
+    except ClaimError as error:
+        return Outcome(raw, error.claim_id, error=error)
+    claim_id = flagged.claim_id
+    if key is not None and not memory.has(key):
+        if was_repartitioned:
+            return Outcome(raw, claim_id, error=ClaimError("flagged.claim", _SENT_ELSEWHERE, _SAME_EVERYWHERE))
+        return Outcome(raw, claim_id, key=key, goes_on=True)
+    try:
+        changes = () if key is None else memory.release(key, claim_id, digest, event_id)
+    except ClaimError as error:
+        return Outcome(raw, claim_id, error=error, key=key)
+    return Outcome(flagged.released(override), claim_id, key=key, changes=changes, is_release=True)
+
+
+def _unreadable(raw: bytes | None, expected: str, most: int, setting: str) -> ClaimError | None:
     if raw is None:
         return ClaimError("$", "the record has no value", expected)
-    if len(raw) > limits.claim:
-        return ClaimError("$", f"{len(raw)} bytes", f"at most {limits.claim} bytes (CLAIMSCRUB_MAX_CLAIM_BYTES)")
+    if len(raw) > most:
+        return ClaimError("$", f"{len(raw)} bytes", f"at most {most} bytes ({setting})")
     return None
 
 

@@ -46,6 +46,9 @@ class Settings(BaseSettings):
         description="Topic between workers: events that came to another partition than their member's, on their way.",
     )
     status_topic: str = Field("claims.status", description="Topic of what payers answered about earlier claims.")
+    overrides_topic: str = Field(
+        "claims.overrides", description="Topic of releases of flagged claims; kept for good, as the audit trail."
+    )
     history_topic: str = Field("claims.history", description="Topic that holds the members' history; compacted.")
     partitions: int = Field(12, ge=1, description="Partitions of each topic, when `claimscrub topics create` makes it.")
     replication_factor: int = Field(
@@ -183,9 +186,9 @@ class Settings(BaseSettings):
         return f"{self.group_id}-x12"
 
     @property
-    def input_topics(self) -> tuple[str, str, str]:
-        """Submitted, sent on, status: what a worker reads, a partition of all three together."""
-        return (self.submitted_topic, self.repartition_topic, self.status_topic)
+    def input_topics(self) -> tuple[str, str, str, str]:
+        """Submitted, sent on, status, overrides: what a worker reads, a partition of all of them together."""
+        return (self.submitted_topic, self.repartition_topic, self.status_topic, self.overrides_topic)
 
     @property
     def output_topics(self) -> tuple[str, str, str]:

@@ -625,6 +625,8 @@ def _without_blanks(reader: TypeAdapter[_Read], raw: bytes | str, error: Validat
 
 _EXPECTED = {
     "date": "a date as YYYY-MM-DD",
+    "datetime_parsing": "a time with its offset from UTC, such as 2026-08-10T14:05:00Z",
+    "timezone_aware": "a time with its offset from UTC, such as 2026-08-10T14:05:00Z",
     "string_pattern_mismatch": "letters, digits and punctuation only",
     "missing": "a value",
     "string_type": "a string",
@@ -644,6 +646,8 @@ _EXPECTED = {
 }
 _PROBLEM = {
     "date": "not a date",
+    "datetime_parsing": "not a time",
+    "timezone_aware": "without its offset from UTC",
     "string_pattern_mismatch": "not printable ASCII without blanks",
     "missing": "missing",
     "decimal_type": "not a number",

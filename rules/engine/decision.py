@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from rules.engine.claim import ServiceLine
+from rules.engine.history import History
 
 
 class Severity(StrEnum):
@@ -173,6 +174,27 @@ class Silenced(NamedTuple):
     why: str
 
 
+class Considered(NamedTuple):
+    """What of the member's earlier claims could be looked at.
+
+    Attributes:
+        claims: how many: those that count, and those of the account of the claim under review.
+        held_since: receipt date of the first claim that was ever recorded; None for none.
+        not_known: why none could be looked up; blank if they were.
+    """
+
+    claims: int
+    held_since: date | None
+    not_known: str
+
+    @classmethod
+    def of(cls, history: History) -> Considered:
+        """From the history that a claim is judged with."""
+        claims, account = history.claims, history.account
+        count = len({each.claim_id for each in (*claims, *account)}) if account else len(claims)
+        return cls(count, history.held_since, history.not_known)
+
+
 class Decision(NamedTuple):
     """The answer to one claim: a pure function of the claim, its member's history and the rule set.
 
@@ -183,6 +205,7 @@ class Decision(NamedTuple):
         contract: name of the contract overlay that was applied; blank for none.
         silenced: findings that a payer's profile or the contract put aside, in the same order.
         rule_set_version, rule_set_digest: the rule set that decided.
+        history: what of the member's earlier claims could be looked at; None where the claim was judged for itself.
     """
 
     claim_id: str
@@ -195,3 +218,4 @@ class Decision(NamedTuple):
     silenced: tuple[Silenced, ...]
     rule_set_version: str
     rule_set_digest: str
+    history: Considered | None = None

@@ -1,6 +1,6 @@
-"""What is kept of one member's claims, how a claim and an answer change it, and what of it a claim under review sees.
+"""What is kept of one member's claims, how claims, answers and releases change it, and what of it a claim sees.
 
-Everything here is a pure function. A record holds claims and answers as they came, each with its place in their order;
+Everything here is a pure function. A record holds all of them as they came, each with its place in their order;
 what follows from them (who was replaced, who was sent again) is worked out when a claim is judged. So a claim event
 that is delivered again sees what it saw the first time, whatever has come since, and leaves the record as it is.
 """
@@ -31,6 +31,7 @@ RETENTION: Final = timedelta(days=731)
 MOST_LINES: Final = 1_000
 """Of one member, where nothing else is said."""
 _MOST_CHANGES: Final = 20
+_MOST_RELEASES: Final = 100
 _TAKEN_IN: Final[frozenset[Status]] = frozenset({"accepted", "paid", "denied"})
 _NEVER_TAKEN_IN: Final[frozenset[Status]] = frozenset({"rejected", "flagged"})
 _OVER: Final[frozenset[Status]] = frozenset({"rejected", "replaced", "voided"})
@@ -40,7 +41,7 @@ class StoredClaim(NamedTuple):
     """A claim as it is kept.
 
     Attributes:
-        ordinal: its place in the order in which claims and answers of the member came.
+        ordinal: its place in the order in which claims, answers and releases of the member came.
         digest: of the claim event's bytes.
         claim: with the status that the decision about it gave it: received or flagged.
     """
@@ -50,18 +51,35 @@ class StoredClaim(NamedTuple):
     claim: PriorClaim
 
 
+class Release(NamedTuple):
+    """That somebody has released a flagged claim: it stays so whatever becomes of the claim here.
+
+    Attributes:
+        ordinal: its place in the order in which claims, answers and releases of the member came.
+        claim_id, digest: of the claim event.
+        event_id: of the override that released it.
+    """
+
+    ordinal: int
+    claim_id: str
+    digest: str
+    event_id: str
+
+
 class MemberRecord(NamedTuple):
     """What is kept of one member.
 
     Attributes:
         claims: in the order in which they came.
-        next_ordinal: of the next claim or answer.
+        next_ordinal: of the next claim, answer or release.
         dropped_through: latest date of service among what had to be dropped for room.
+        releases: in the order in which they came.
     """
 
     claims: tuple[StoredClaim, ...] = ()
     next_ordinal: int = 0
     dropped_through: date | None = None
+    releases: tuple[Release, ...] = ()
 
 
 class Answer(NamedTuple):
@@ -188,7 +206,8 @@ def standing(record: MemberRecord) -> list[PriorClaim]:
 def _as_of(record: MemberRecord, before: int, but: str = "") -> list[PriorClaim]:
     """The claims as they stood before an ordinal, by their own answers alone; without the deliveries of one event."""
     seen: list[PriorClaim] = []
-    for ordinal, _, known in record.claims:
+    released = {(each.claim_id, each.digest): each.ordinal for each in record.releases if each.ordinal < before}
+    for ordinal, digest, known in record.claims:
         if ordinal >= before or known.claim_id == but:
             continue
         changes = known.changes
@@ -202,6 +221,9 @@ def _as_of(record: MemberRecord, before: int, but: str = "") -> list[PriorClaim]
             known = known._replace(  # noqa: PLW2901
                 changes=changes, status=status, status_date=status_date, payer_claim_control_number=number
             )
+        release = released.get((known.claim_id, digest)) if released else None
+        if release is not None and (not changes or changes[-1].ordinal < release):  # else an answer says more
+            known = known._replace(status="received", status_date=None)  # noqa: PLW2901
         seen.append(known)
     return seen
 
@@ -344,7 +366,8 @@ def with_claim(
     if kept and today is not None:
         kept = _retained(kept, today, lifetime)
     kept.append(StoredClaim(record.next_ordinal, digest, made))
-    return _bounded(kept, record.next_ordinal + 1, record.dropped_through, lifetime, most_lines)
+    changed = record._replace(claims=tuple(kept), next_ordinal=record.next_ordinal + 1)
+    return _bounded(changed, lifetime, most_lines)
 
 
 def with_answer(record: MemberRecord, answer: Answer) -> MemberRecord | None:
@@ -366,6 +389,56 @@ def with_answer(record: MemberRecord, answer: Answer) -> MemberRecord | None:
     changed = stored._replace(claim=stored.claim._replace(changes=changes))
     claims = (*record.claims[:number], changed, *record.claims[number + 1 :])
     return record._replace(claims=claims, next_ordinal=record.next_ordinal + 1)
+
+
+def released_by(record: MemberRecord, claim_id: str, digest: str) -> str:
+    """The event id of the override that released a claim event; blank where none has."""
+    for each in record.releases:
+        if (each.claim_id, each.digest) == (claim_id, digest):
+            return each.event_id
+    return ""
+
+
+def not_to_be_released(record: MemberRecord, claim_id: str, digest: str) -> str:
+    """Why releasing a flagged claim would send it twice; blank where nothing speaks against it.
+
+    Args:
+        record: the member's.
+        claim_id: of the claim event.
+        digest: of its bytes.
+    """
+    event_id = released_by(record, claim_id, digest)
+    if event_id:
+        return f"released before, by override {event_id}"
+    claims = standing(record)
+    for number, (stored, now) in enumerate(zip(record.claims, claims, strict=True)):
+        if now.claim_id != claim_id:
+            continue
+        if stored.digest != digest:
+            return "sent again since with another content"
+        if stored.claim.status != "flagged":
+            return "not flagged here but cleared"
+        account = (now.patient_control_number, now.billing_npi)
+        for later in claims[number + 1 :]:
+            if account[0] and (later.patient_control_number, later.billing_npi) == account:
+                return f"sent again since as claim {later.claim_id}"
+        if now.status not in _NEVER_TAKEN_IN:
+            return f"by now it is {now.status_in_words}"
+    return ""
+
+
+def with_release(record: MemberRecord, claim_id: str, digest: str, event_id: str) -> MemberRecord:
+    """The record with the release of a flagged claim, which counts as received from then on.
+
+    Args:
+        record: before.
+        claim_id: of the claim event; it may be held no more.
+        digest: of its bytes.
+        event_id: of the override.
+    """
+    release = Release(record.next_ordinal, claim_id, digest, event_id)
+    releases = (*record.releases, release)[-_MOST_RELEASES:]
+    return record._replace(releases=releases, next_ordinal=record.next_ordinal + 1)
 
 
 def _is_meant(claim: PriorClaim, answer: Answer) -> bool:
@@ -435,20 +508,15 @@ def _stripped(stored: StoredClaim, lifetime: Container[str]) -> StoredClaim | No
     return stored._replace(claim=stored.claim._replace(lines=lines)) if lines else None
 
 
-def _bounded(
-    claims: list[StoredClaim],
-    next_ordinal: int,
-    dropped_through: date | None,
-    lifetime: Container[str],
-    most_lines: int,
-) -> MemberRecord:
+def _bounded(record: MemberRecord, lifetime: Container[str], most_lines: int) -> MemberRecord:
     """Drop from the oldest on what is too much: first what is not kept for good, and the latest claim never."""
+    claims: Sequence[StoredClaim] = record.claims
     too_many = len(claims) - most_lines
     for stored in claims:
         too_many += len(stored.claim.lines)
     if too_many <= 0:
-        return MemberRecord(tuple(claims), next_ordinal, dropped_through)
-    dropped: set[date] = set() if dropped_through is None else {dropped_through}
+        return record
+    dropped: set[date] = set() if record.dropped_through is None else {record.dropped_through}
     for keeps_lifetime in (True, False):
         kept: list[StoredClaim] = []
         for stored in claims:
@@ -462,4 +530,4 @@ def _bounded(
             if left is not None:
                 kept.append(left)
         claims = kept
-    return MemberRecord(tuple(claims), next_ordinal, max(dropped, default=None))
+    return record._replace(claims=tuple(claims), dropped_through=max(dropped, default=None))

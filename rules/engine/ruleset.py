@@ -27,6 +27,7 @@ from rules.engine.claim import VOID, Claim, Payer, ServiceLine
 from rules.engine.contract import Contracts, load_contracts
 from rules.engine.decision import (
     Change,
+    Considered,
     Decision,
     Disposition,
     Finding,
@@ -261,6 +262,7 @@ class RuleSet:
             silenced,
             self.version,
             self.digest,
+            None if history is NO_HISTORY else Considered.of(history),
         )
 
     def recognised(self, payer: Payer) -> str:

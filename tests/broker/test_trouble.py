@@ -161,6 +161,7 @@ def test_partitions_are_brought_up_to_the_largest_number(kafka: Cluster, topic_p
         f"{topics['submitted']}: 3 partitions instead of 2",
         f"{topics['repartition']}: exists",
         f"{topics['status']}: exists",
+        f"{topics['overrides']}: exists",
         f"{topics['cleared']}: exists",
         f"{topics['flagged']}: 3 partitions instead of 2",
         f"{topics['deadletter']}: exists",
@@ -171,5 +172,5 @@ def test_partitions_are_brought_up_to_the_largest_number(kafka: Cluster, topic_p
         worker.wait_until_ready()
     assert worker.events("ready")[-1]["partitions"] == 3
     again = pipeline.run("topics", "create", "--add-partitions")
-    assert again.stdout.count("exists") == 7
+    assert again.stdout.count("exists") == 8
     assert again.stderr == ""

@@ -394,7 +394,7 @@ def test_topics_create_can_be_repeated(pipeline: Pipeline) -> None:
     again = pipeline.run("topics", "create")
 
     assert again.returncode == 0
-    assert again.stdout.count("exists") == 8
+    assert again.stdout.count("exists") == 9
 
 
 def test_the_topic_of_the_history_is_compacted(pipeline: Pipeline) -> None:

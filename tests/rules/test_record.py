@@ -40,9 +40,12 @@ from rules.engine.record import (
     RETENTION,
     delivered_before,
     history_of,
+    not_to_be_released,
+    released_by,
     standing,
     with_answer,
     with_claim,
+    with_release,
 )
 
 Sent = tuple[Claim, str]
@@ -741,6 +744,103 @@ def test_the_latest_claim_is_never_dropped() -> None:
     assert record.dropped_through is None
 
 
+# ---- what a release changes
+
+
+def _released(record: MemberRecord, claim_id: str, event_id: str = "overrides-0-0") -> MemberRecord:
+    return with_release(record, claim_id, f"#{claim_id}", event_id)
+
+
+def _problem(record: MemberRecord, claim_id: str) -> str:
+    return not_to_be_released(record, claim_id, f"#{claim_id}")
+
+
+def test_a_released_claim_counts_as_received() -> None:
+    """It was sent: the next one of its account sees it, and is told apart from one that was flagged and never sent."""
+    flagged = _with(NO_RECORD, _claim("A", patient_control_number="P"), is_flagged=True)
+    again = _claim("B", patient_control_number="P")
+
+    assert _ids(_seen(flagged, again)) == []
+    assert _statuses(_seen(_released(flagged, "A"), again)) == [("A", "received")]
+    assert _statuses(_seen(_released(flagged, "A"), _claim("C"))) == [("A", "received")]
+    assert released_by(_released(flagged, "A"), "A", "#A") == "overrides-0-0"
+    assert released_by(_released(flagged, "A"), "A", "#B") == ""
+
+
+def test_what_is_answered_after_a_release_counts() -> None:
+    """Of a release and answers the last one holds; a number that an answer before it gave stays."""
+    flagged = _with(NO_RECORD, _claim("A"), is_flagged=True)
+    rejected = _answered(flagged, Answer("rejected", date(2026, 8, 5), "A", payer_claim_control_number="ICN1"))
+    released = _released(rejected, "A")
+    paid = _answered(released, Answer("paid", date(2026, 8, 9), "A"))
+    (before,), (after,) = standing(released), standing(paid)
+
+    assert (before.status, before.status_date, before.payer_claim_control_number) == ("received", None, "ICN1")
+    assert (after.status, after.status_date, after.payer_claim_control_number) == ("paid", date(2026, 8, 9), "ICN1")
+
+
+def test_a_release_is_no_answer_of_a_payer() -> None:
+    """A member without answers has none still: a replacement counts as accepted at once."""
+    record = _released(_with(NO_RECORD, _claim("A", patient_control_number="P"), is_flagged=True), "A")
+    record = _with(record, _claim("B", patient_control_number="P", frequency_code="7"))
+
+    assert _statuses(_seen(record, _claim("C"))) == [("B", "received")]
+
+
+def test_a_claim_delivered_again_does_not_see_its_release() -> None:
+    """What came after it the first time comes after it again, and leaves the record as it is."""
+    first = _with(NO_RECORD, _claim("A"), is_flagged=True)
+    second = _with(first, _claim("B"), is_flagged=True)
+    record = _released(second, "A")
+
+    assert _seen(record, _claim("B")) == _seen(first, _claim("B"))
+    assert _with(record, _claim("A"), is_flagged=True) is record
+
+
+def test_what_speaks_against_a_release() -> None:
+    """A claim that would be sent twice is not released."""
+    flagged = _with(NO_RECORD, _claim("A", patient_control_number="P"), is_flagged=True)
+    corrected = _with(flagged, _claim("B", patient_control_number="P", frequency_code="7"))
+    other = with_claim(flagged, _claim("A"), "#other", payer="AETNA", patient=UNKNOWN_PATIENT)
+
+    assert _problem(flagged, "A") == ""
+    assert _problem(_released(flagged, "A"), "A") == "released before, by override overrides-0-0"
+    assert _problem(_with(NO_RECORD, _claim("A")), "A") == "not flagged here but cleared"
+    assert _problem(other, "A") == "sent again since with another content"
+    assert _problem(corrected, "A") == "sent again since as claim B"
+    paid = _answered(flagged, Answer("paid", date(2026, 8, 7), "A"))
+    assert _problem(paid, "A") == "by now it is paid on 2026-08-07"
+
+
+def test_what_does_not_speak_against_a_release() -> None:
+    """Nothing on file, other claims, earlier ones of the account, and a rejection: none of them makes it two."""
+    earlier_one = _with(NO_RECORD, _claim("A", patient_control_number="P"))
+    record = _with(earlier_one, _claim("B", patient_control_number="P"), is_flagged=True)
+    record = _with(record, _claim("C"), _claim("D", patient_control_number=""))
+    blank = _with(NO_RECORD, _claim("A", patient_control_number=""), is_flagged=True)
+    blank = _with(blank, _claim("B", patient_control_number=""))
+
+    assert _problem(NO_RECORD, "A") == ""
+    assert _problem(record, "B") == ""
+    assert _problem(_answered(record, Answer("rejected", claim_id="B")), "B") == ""
+    assert _problem(blank, "A") == ""
+
+
+def test_a_release_outlives_its_claim() -> None:
+    """Dropped for room, or come again with another content: it was released all the same. The latest 100 are kept."""
+    record = _released(_with(NO_RECORD, _claim("A"), is_flagged=True), "A")
+    dropped = _with(record, _claim("B"), most_lines=1)
+    many = record
+    for number in range(99):
+        many = _released(many, f"R{number}", f"overrides-0-{number + 1}")
+
+    assert _kept(dropped) == ["B"]
+    assert _problem(dropped, "A").startswith("released before")
+    assert _problem(many, "A").startswith("released before")
+    assert _problem(_released(many, "LAST"), "A") == ""
+    assert len(_released(many, "LAST").releases) == 100
+
+
 # ---- whatever comes
 
 
@@ -767,9 +867,12 @@ _answers = st.builds(
 )
 
 
-@given(st.lists(st.one_of(st.tuples(_claims, st.booleans()), _answers), max_size=20))
+_releases = st.integers(0, 3)
+
+
+@given(st.lists(st.one_of(st.tuples(_claims, st.booleans()), _answers, _releases), max_size=20))
 def test_a_claim_delivered_again_changes_nothing(events: list[Any]) -> None:
-    """After any claims and answers, each claim sees the history it saw the first time, and leaves the record as it is.
+    """Whatever comes since, each claim sees the history it saw the first time, and leaves the record as it is.
 
     That holds as long as nothing had to be dropped meanwhile.
     """
@@ -778,6 +881,10 @@ def test_a_claim_delivered_again_changes_nothing(events: list[Any]) -> None:
     for event in events:
         if isinstance(event, Answer):
             record = with_answer(record, event) or record
+            continue
+        if isinstance(event, int):
+            if not _problem(record, f"C{event}"):
+                record = _released(record, f"C{event}")
             continue
         content, is_flagged = event
         claim = _claim(f"C{len(first_seen)}", **content)

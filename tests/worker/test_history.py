@@ -21,7 +21,7 @@ from structlog.testing import capture_logs
 from rules import Answer, Claim, MemberRecord, Patient, RuleSet
 from rules.engine.examples import a_line, as_json, claim_content
 from rules.engine.history import PriorClaim, PriorLine, Status, StatusChange
-from rules.engine.record import NO_RECORD, StoredClaim
+from rules.engine.record import NO_RECORD, Release, StoredClaim
 from tests.worker_process import ROOT
 from worker.history import (
     META_KEY,
@@ -86,7 +86,14 @@ _claims = st.builds(
     payer_claim_control_number=_texts,
 )
 _stored = st.builds(StoredClaim, _ordinals, _texts, _claims)
-_records = st.builds(MemberRecord, st.lists(_stored, max_size=3).map(tuple), _ordinals, st.none() | _days)
+_releases = st.builds(Release, _ordinals, _texts, _texts, _texts)
+_records = st.builds(
+    MemberRecord,
+    st.lists(_stored, max_size=3).map(tuple),
+    _ordinals,
+    st.none() | _days,
+    st.lists(_releases, max_size=2).map(tuple),
+)
 
 RECORD = MemberRecord(
     (
@@ -297,9 +304,13 @@ def test_a_claim_without_a_receipt_date_keeps_that_of_its_first_delivery() -> No
 
 
 def test_what_no_rule_asks_for_is_not_kept() -> None:
-    """A claim with nothing but such lines changes nothing, and begins no history."""
+    """A claim with nothing but such lines says at most since when history is held."""
     assert "A9999" not in RULESET.named
-    assert _decide(_memory({}), _claim(code="A9999")) == ()
+    memory = _memory({})
+    ((key, _),) = _decide(memory, _claim(code="A9999"))
+
+    assert key == META_KEY
+    assert _decide(memory, _claim("C2", code="A9999")) == ()
 
 
 def test_no_more_than_the_most_lines_are_kept() -> None:
