@@ -219,6 +219,16 @@ class KafkaBroker(Cluster):
         finally:
             self.kill()
 
+    def freeze(self) -> None:
+        """Let the broker answer nobody, though it runs; until `thaw`."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let a frozen broker go on."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
     def kill(self) -> None:
         """End the broker at once (SIGKILL), as a crash would; nothing if it does not run."""
         process, self._process = self._process, None

@@ -6,7 +6,6 @@ Served by threads of their own: so they answer from the first moment, and also w
 from __future__ import annotations
 
 import json
-import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -20,6 +19,8 @@ from worker.settings import PREFIX, Settings, SettingsError
 _REQUEST_SECONDS = 10.0
 """Who has not sent a request, or taken its answer, by then is hung up on."""
 _MOST_CONNECTIONS = 32
+_STOP_SECONDS = 0.1
+"""How soon it notices that it is to stop."""
 
 
 class Served(Protocol):
@@ -53,9 +54,9 @@ def endpoint(settings: Settings, served: Served) -> Iterator[None]:
     try:
         server = _Server(where, handler)
     except OSError as error:
-        said = f"{PREFIX}METRICS_HOST and {PREFIX}METRICS_PORT: {where[0]}:{where[1]}: {os.strerror(error.errno or 0)}"
+        said = f"{PREFIX}METRICS_HOST and {PREFIX}METRICS_PORT: {where[0]}:{where[1]}: {error.strerror or error}"
         raise SettingsError(f"{said}; choose an address of this machine and a port that is free") from None
-    threading.Thread(target=server.serve_forever, name="endpoint", daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(_STOP_SECONDS,), name="endpoint", daemon=True).start()
     try:
         yield
     finally:
@@ -69,6 +70,7 @@ def _status(problems: list[str]) -> HTTPStatus:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = _MOST_CONNECTIONS
     block_on_close = False  # a slow reader does not hold up the end of the worker
 
     def __init__(self, where: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:

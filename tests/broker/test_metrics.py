@@ -3,65 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from http.client import HTTPConnection
-from typing import Any
 
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
-from prometheus_client.parser import text_string_to_metric_families as text_families
 
 from tests.kafka_broker import free_ports
+from tests.scraping import get, missing, scraped, total
 from tests.worker_process import Pipeline, claim_event, eventually
 from worker.metrics import METRICS
 
 pytestmark = pytest.mark.broker
-
-Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
-
-
-def _get(port: int, path: str, accept: str = "") -> tuple[int, str]:
-    """Status and body; 0 where nothing answers."""
-    connection = HTTPConnection("127.0.0.1", port, timeout=10)
-    try:
-        connection.request("GET", path, headers={"Accept": accept} if accept else {})
-        answer = connection.getresponse()
-        return answer.status, answer.read().decode()
-    except OSError:
-        return 0, ""
-    finally:
-        connection.close()
-
-
-def _scraped(port: int) -> Samples:
-    status, text = _get(port, "/metrics")
-    assert status == 200
-    return {
-        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
-        for family in text_families(text)
-        for sample in family.samples
-    }
-
-
-def _sum(samples: Samples, name: str, **labels: str) -> float:
-    wanted = labels.items()
-    return sum(value for (found, has), value in samples.items() if found == name and wanted <= set(has))
-
-
-def _missing(port: int) -> list[str] | None:
-    """What /readyz says is missing; None where nothing answers."""
-    status, body = _get(port, "/readyz")
-    if not status:
-        return None
-    content: dict[str, Any] = json.loads(body)
-    missing: list[str] = content["missing"]
-    assert status == (503 if missing else 200)
-    assert content["ready"] is not bool(missing)
-    return missing
-
-
-def _is_ready(port: int) -> Callable[[], bool]:
-    return lambda: _missing(port) == []
 
 
 def test_the_numbers_are_those_of_the_topics(pipeline: Pipeline) -> None:
@@ -73,35 +24,35 @@ def test_the_numbers_are_those_of_the_topics(pipeline: Pipeline) -> None:
     junk: list[tuple[bytes | None, bytes | None]] = [(b"k", b"junk"), (b"k", b'{"claim_id":"J"}')]
     pipeline.send([*events[:150], *junk])
     with pipeline.worker(CLAIMSCRUB_METRICS_PORT=str(port)) as worker:
-        eventually(_is_ready(port))
-        assert _get(port, "/healthz") == (200, "ok\n")
-        assert _get(port, "/else")[0] == 404
+        eventually(lambda: missing(port) == [])
+        assert get(port, "/healthz") == (200, "ok\n")
+        assert get(port, "/else")[0] == 404
         pipeline.send(events[150:])
         pipeline.wait_for_all()
         lines = eventually(lambda: len(worker.events("flagged")) == 60 and worker.events("flagged"))
-        samples = _scraped(port)
-        openmetrics = _get(port, "/metrics", "application/openmetrics-text; version=1.0.0")[1]
+        samples = scraped(port)
+        openmetrics = get(port, "/metrics", "application/openmetrics-text; version=1.0.0")[1]
     outputs = pipeline.outputs()
 
     decisions = [json.loads(each.value())["decision"] for name in ("cleared", "flagged") for each in outputs[name]]
     for disposition in ("cleared", "flagged"):
-        assert _sum(samples, "claimscrub_claims_total", disposition=disposition) == len(outputs[disposition])
+        assert total(samples, "claimscrub_claims_total", disposition=disposition) == len(outputs[disposition])
     charges = sum(float(json.loads(each.value())["claim"]["total_charge_amount"]) for each in outputs["flagged"])
-    assert _sum(samples, "claimscrub_claim_charges_dollars_total", disposition="flagged") == pytest.approx(charges)
+    assert total(samples, "claimscrub_claim_charges_dollars_total", disposition="flagged") == pytest.approx(charges)
     for rule_id in {finding["rule_id"] for decision in decisions for finding in decision["findings"]}:
         found = sum(finding["rule_id"] == rule_id for decision in decisions for finding in decision["findings"])
-        assert _sum(samples, "claimscrub_findings_total", rule_id=rule_id) == found
+        assert total(samples, "claimscrub_findings_total", rule_id=rule_id) == found
     not_evaluated = sum(len(decision["not_evaluated"]) for decision in decisions)
-    assert _sum(samples, "claimscrub_not_evaluated_total") == not_evaluated
-    assert _sum(samples, "claimscrub_deadletters_total", source="claim", reason="whole") == 1
-    assert _sum(samples, "claimscrub_deadletters_total", source="claim", reason="field") == 1
+    assert total(samples, "claimscrub_not_evaluated_total") == not_evaluated
+    assert total(samples, "claimscrub_deadletters_total", source="claim", reason="whole") == 1
+    assert total(samples, "claimscrub_deadletters_total", source="claim", reason="field") == 1
     sent_on = len(pipeline.kafka.read_all(pipeline.topics["repartition"]))
-    assert _sum(samples, "claimscrub_repartitioned_total") == sent_on > 0
-    assert _sum(samples, "claimscrub_latency_seconds_count") == 302
-    assert _sum(samples, "claimscrub_decision_seconds_count") == 302 + sent_on
-    assert _sum(samples, "claimscrub_history_writes_total") >= 300
+    assert total(samples, "claimscrub_repartitioned_total") == sent_on > 0
+    assert total(samples, "claimscrub_latency_seconds_count") == 302
+    assert total(samples, "claimscrub_decision_seconds_count") == 302 + sent_on
+    assert total(samples, "claimscrub_history_writes_total") >= 300
     assert {name: value for (name, _), value in samples.items() if name in _SETTLED} == _SETTLED
-    assert _sum(samples, "claimscrub_lag_records") == 0
+    assert total(samples, "claimscrub_lag_records") == 0
     assert {line["event_id"] for line in lines} == {
         dict(message.headers())["ce_id"].decode() for message in outputs["flagged"]
     }
