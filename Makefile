@@ -49,8 +49,9 @@ bench-history: $(READY)  ## What a long history costs: CPU, memory, and the seco
 chaos: $(READY)  ## Everything is killed and restarted under load, and each claim counted (CHAOS_SECONDS=60 CHAOS_SEED=63685)
 	$(BIN)/python -m tests.chaos --seconds $(CHAOS_SECONDS) --seed $(CHAOS_SEED) --delivery $(CHAOS_DELIVERY)
 
-docs: $(READY)  ## Write the pages about the rules anew
+docs: $(READY)  ## Write the pages about the rules and the metrics anew
 	$(BIN)/claimscrub rules docs docs/rules
+	$(BIN)/python -m worker.metrics > docs/metrics.md
 
 schema: $(READY)  ## Write the published JSON Schemas anew
 	$(BIN)/claimscrub schema > docs/contract/claim.schema.json

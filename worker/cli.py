@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -76,17 +76,24 @@ def worker(workers: int | None, supervised: bool) -> None:
     # Faust is imported only here: it is slow to import, and the other commands have no use for it.
     import structlog
 
+    from worker.endpoint import endpoint
     from worker.kafka import wait_for_topics
     from worker.log import configure_logging
-    from worker.supervisor import stop_with_supervisor, supervise
+    from worker.monitor import Monitor
+    from worker.supervisor import Supervisor, stop_with_supervisor
 
-    with clear_errors(), _ended_by_signals():
+    with clear_errors(), _ended_by_signals(), ExitStack() as stack:
         settings = load_settings()
         if supervised:
             stop_with_supervisor(settings)
         configure_logging(settings)
         log = structlog.get_logger("claimscrub.worker")
+        monitor = Monitor(settings)
+        supervisor = None if workers is None else Supervisor(settings, workers)
+        stack.enter_context(endpoint(settings, supervisor or monitor))
+        monitor.stage = "loading the rules"
         ruleset = load_rulebook(settings)
+        monitor.judges_by(ruleset)
         log.info(
             "rules",
             rules=len(ruleset.rules),
@@ -94,14 +101,16 @@ def worker(workers: int | None, supervised: bool) -> None:
             rule_set_version=ruleset.version,
             rule_set_digest=ruleset.digest,
         )
+        monitor.stage = "waiting for the brokers"
         waiting = partial(wait_for_topics, settings, lambda reason: log.warning("waiting", reason=reason))
         partitions = _interruptibly(waiting)
         log.info("starting", bootstrap_servers=settings.bootstrap_servers, partitions=partitions)
-        if workers is not None:
-            sys.exit(supervise(settings, workers, partitions))
+        if supervisor is not None:
+            sys.exit(supervisor.supervise(partitions))
         from worker.app import run_worker
 
-        run_worker(settings, ruleset)
+        monitor.stage = "joining the group"
+        run_worker(settings, ruleset, monitor)
         log.info("stopped")
 
 

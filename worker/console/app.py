@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import signal
 import socket
-import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,11 @@ from fastapi import FastAPI
 from nicegui import app as pages_app
 from nicegui import ui
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from worker.console.access import Access
-from worker.console.layout import button, empty, frame, heading, link
+from worker.console.layout import ask, button, empty, frame, heading, link
 from worker.console.pages import causes, claim, dead_letters, flagged, now, overrides, rules, what_if
 from worker.console.service import Service
 from worker.settings import PREFIX, Settings, SettingsError
@@ -59,7 +61,22 @@ def build(service: Service) -> Access:
         binding_refresh_interval=None,
         reconnect_timeout=10.0,
     )
-    return Access(outer, service.settings)
+    return Access(_Timed(outer, service), service.settings)
+
+
+class _Timed:
+    """Counts how long pages take, by their pattern."""
+
+    def __init__(self, app: ASGIApp, service: Service) -> None:
+        self.app = app
+        self._service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = time.monotonic()
+        await self.app(scope, receive, send)
+        pattern = scope.get("nicegui_page_path")  # set by NiceGUI where a page was made
+        if scope["type"] == "http" and pattern:
+            self._service.metrics.answered(pattern, time.monotonic() - started)
 
 
 def _add_health(outer: FastAPI, service: Service) -> None:
@@ -72,16 +89,21 @@ def _add_health(outer: FastAPI, service: Service) -> None:
         missing = service.missing
         return JSONResponse({"ready": not missing, "missing": missing}, 503 if missing else 200)
 
+    @outer.get("/metrics")
+    async def metrics(request: Request) -> Response:
+        content, kind = await ask(service.metrics.text, request.headers.get("accept", ""))
+        return Response(content, media_type=kind)
+
 
 def _add_errors(service: Service) -> None:
     @pages_app.on_page_exception
     def broken(error: Exception) -> None:
         """Instead of NiceGUI's own page, which would repeat what the error says."""
-        _log_error(error)
+        del error  # logged by the handler below
         with frame(service, "Something failed"):
             heading("This page could not be made", 1)
             empty("The console's log names the fault. Other pages may work; try again in a moment.")
-            button("Try again", lambda: ui.navigate.reload())
+            button("Try again", ui.navigate.reload)
 
     pages_app.on_exception(_log_error)
 
@@ -97,7 +119,10 @@ def _add_errors(service: Service) -> None:
 
 
 def _log_error(error: BaseException) -> None:
-    """Where it happened and of which kind; its words could repeat what somebody pasted."""
+    """Where it happened and of which kind, once; its words could repeat what somebody pasted."""
+    if vars(error).setdefault("claimscrub_logged", False):
+        return
+    vars(error)["claimscrub_logged"] = True
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
@@ -109,12 +134,10 @@ class _KindOnly(logging.Filter):
     """Of an exception that a library logs, its kind and place, for the same reason."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if record.exc_info:
-            error = record.exc_info[1]
-            record.exc_info = record.exc_text = None
-            if error is not None:
-                record.msg, record.args = type(error).__name__, ()
-                _log_error(error)
+        error = record.exc_info[1] if record.exc_info else record.msg
+        if isinstance(error, BaseException):
+            _log_error(error)
+            return False
         return True
 
 
@@ -171,6 +194,8 @@ def serve(application: Any, listening: socket.socket, started: Callable[[], None
                 connection.shutdown()
             await super().shutdown(sockets)
 
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # uvicorn ends at these, and then raises them once more for whoever was there before.
+        signal.signal(number, lambda *_: None)
     with asyncio.Runner() as runner:
         runner.run(Server(config).serve(sockets=[listening]))
-    sys.stdout.flush()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import html
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, Literal, NamedTuple
@@ -54,15 +56,14 @@ def frame(service: Service, title: str, here: str = "") -> Iterator[None]:
         with tag("div").classes("top-end"):
             _state(service)
             _theme()
-            if service.settings.console_token.get_secret_value():
-                with tag("form").props('method="post" action="/logout"'), tag("button").classes("as-button bare"):
-                    text("Sign out")
+            _sign_out(service)
             with tag("details").classes("small-nav"):
                 with tag("summary"):
                     text("Menu")
                 with tag("nav").props('aria-label="Pages"'):
                     _links(here)
-    with tag("main").classes("main").props('id="content"'):
+                    _sign_out(service)
+    with tag("div").classes("main").props('id="content" tabindex="-1"'):  # Quasar's page is the main element
         _trouble(service)
         yield
 
@@ -72,6 +73,12 @@ def _links(here: str) -> None:
         made = link(name, path)
         if path == here:
             made.props('aria-current="page"')
+
+
+def _sign_out(service: Service) -> None:
+    if service.settings.console_token.get_secret_value():
+        with tag("form").props('method="post" action="/logout"'), tag("button").classes("as-button bare"):
+            text("Sign out")
 
 
 def _state(service: Service) -> None:
@@ -103,7 +110,7 @@ def _theme() -> None:
     named = cookie(_THEME)
     chosen = named if named in _THEMES else "system"
     dark = ui.dark_mode(_THEMES[chosen])
-    button = ui.button(icon=_icon(chosen)).props('flat dense aria-label="Colours"').classes("bare")
+    button = ui.button(icon=_icon(chosen), color=None).props('flat dense aria-label="Colours"').classes("bare")
     hint = f"Colours: {chosen}"
     with button:
         tooltip = ui.tooltip(hint)
@@ -126,8 +133,7 @@ def _icon(theme: str) -> str:
 
 def cookie(name: str) -> str:
     """What the browser remembers for us."""
-    request = ui.context.client.request
-    return unquote(request.cookies.get(name, "")) if request is not None else ""
+    return unquote(ui.context.client.request.cookies.get(name, ""))
 
 
 def remember(name: str, value: str) -> None:
@@ -137,8 +143,7 @@ def remember(name: str, value: str) -> None:
 
 def user_name() -> tuple[str, bool]:
     """Who is there, and whether a proxy vouches for it; else it is what was typed the last time."""
-    request = ui.context.client.request
-    vouched = access.user_of(request.scope) if request is not None else ""
+    vouched = access.user_of(ui.context.client.request.scope)
     return (vouched, True) if vouched else (cookie(_USER), False)
 
 
@@ -149,8 +154,7 @@ def remember_user(name: str) -> None:
 
 def query() -> Mapping[str, str]:
     """The query of the page's address."""
-    request = ui.context.client.request
-    return request.query_params if request is not None else {}
+    return ui.context.client.request.query_params
 
 
 # ---- pieces
@@ -166,7 +170,7 @@ def text(said: str, classes: str = "") -> ui.label:
 
 
 def heading(said: str, level: Literal[1, 2, 3] = 2) -> ui.element:
-    return ui.html(_escaped(said), tag=f"h{level}", sanitize=False)
+    return ui.html(html.escape(said), tag=f"h{level}", sanitize=False)
 
 
 def link(said: str, target: str, *, new_tab: bool = False) -> ui.link:
@@ -229,8 +233,15 @@ def live(service: Service, show: Callable[[], Any], seconds: float = REFRESH_SEC
 
 
 async def ask(question: Callable[..., Any], *arguments: Any) -> Any:
-    """A question to the projection, in a thread."""
-    return await run.io_bound(question, *arguments)
+    """The answer to a question that takes a moment, in a thread."""
+
+    def answered() -> tuple[Any]:
+        return (question(*arguments),)
+
+    answer = await run.io_bound(answered)
+    if answer is None:  # the console stops, or the page has gone
+        raise asyncio.CancelledError
+    return answer[0]
 
 
 # ---- tables
@@ -344,7 +355,3 @@ def rules_in(rule_ids: Iterable[str], most: int = 3) -> list[Cell]:
     found = [*rule_ids]
     cells = [piece(rule_id, href=addresses.rule(rule_id)) for rule_id in found[:most]]
     return [*cells, piece(f"+{len(found) - most}", tone="muted")] if len(found) > most else cells
-
-
-def _escaped(said: str) -> str:
-    return said.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import logging
+from datetime import timedelta
 from threading import Event, Thread
-from typing import Any
+
+import structlog
 
 from rules import RuleSet
+from worker.console.backlog import backlog, unread
 from worker.console.follow import Follower
+from worker.console.metrics import ConsoleMetrics, ConsoleState
 from worker.console.projection import Projection
-from worker.console.views import Backlog
+from worker.console.views import Backlog, Filter
 from worker.members import Members
 from worker.settings import Settings
 
 _BACKLOG_SECONDS = 3.0
+
+log = structlog.get_logger("claimscrub.console")
 
 
 class Service:
@@ -21,6 +26,7 @@ class Service:
 
     Attributes:
         backlog: what the workers have not decided yet, as of some seconds ago; None before it was first asked.
+        metrics: what the console counts.
     """
 
     def __init__(
@@ -32,6 +38,9 @@ class Service:
         self.projection = projection
         self.follower = follower
         self.backlog: Backlog | None = None
+        self.metrics = ConsoleMetrics(self._state)
+        follower.counted = self.metrics.projected
+        self._lag: int | None = None
         self._stopping = Event()
         self._asking = Thread(target=self._ask_on, daemon=True, name="backlog")
 
@@ -52,14 +61,27 @@ class Service:
             return [self.follower.problem]
         return [] if self.follower.caught_up else ["the topics are still being read up to their ends"]
 
-    def _ask_on(self) -> None:
-        from worker.console.backlog import backlog
+    def _state(self) -> ConsoleState:
+        claims, cents = self.projection.flagged_total(Filter())
+        latest = self.projection.now(timedelta(minutes=1)).latest
+        return ConsoleState(
+            caught_up=not self.missing,
+            lag=self._lag,
+            open_claims=claims,
+            open_amount=cents,
+            latest=latest.timestamp() if latest is not None else None,
+            backlog=self.backlog,
+        )
 
+    def _ask_on(self) -> None:
         while True:
             try:
                 self.backlog = backlog(self.settings)
+                self._lag = unread(self.settings, self.projection.positions())
             except Exception as error:  # noqa: BLE001  (whatever it is, the pages say so and it is asked again)
-                logging.getLogger(__name__).warning("backlog: %s", type(error).__name__)
-                self.backlog = Backlog(0, None, problem=type(error).__name__)
+                log.warning("backlog failed", reason=type(error).__name__)
+                self.backlog = Backlog(
+                    0, None, problem=f"the brokers' answer was not understood: {type(error).__name__}"
+                )
             if self._stopping.wait(_BACKLOG_SECONDS):
                 return

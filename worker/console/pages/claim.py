@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -132,20 +133,20 @@ class _Page:
 
 
 def _show_text(title: str, note: str, said: str, file_name: str) -> None:
+    def copy() -> None:
+        ui.clipboard.write(said)
+        ui.notify("Copied")
+
     with ui.dialog() as dialog, tag("div").classes("dialog").style("width: 56rem"):
         heading(title)
         text(note, "muted")
-        ui.html(f"<code>{_escaped(said)}</code>", tag="pre", sanitize=False).classes("code").props('tabindex="0"')
+        ui.html(f"<code>{html.escape(said)}</code>", tag="pre", sanitize=False).classes("code").props('tabindex="0"')
         with tag("div").classes("row-of"):
-            button("Copy", lambda: (ui.clipboard.write(said), ui.notify("Copied")), kind="solid")
+            button("Copy", copy, kind="solid")
             button("Download", lambda: ui.download.content(said, file_name))
             button("Close", dialog.close, kind="bare")
     dialog.on("hide", dialog.delete)
     dialog.open()
-
-
-def _escaped(said: str) -> str:
-    return said.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _facts(view: ClaimView, findings: Sequence[Content]) -> None:
@@ -171,7 +172,7 @@ def _finding(each: Content) -> None:
             mark(each["severity"])
             link(each["rule_id"], addresses.rule(each["rule_id"])).classes("id")
             text(str(each["title"]), "muted")
-        text(str(each["message"]), "says")
+        text(str(each["message"]), "says sentence")
         text(str(each["remedy"]), "remedy")
         with tag("div").classes("facts"):
             fact("Where", f"service line {each['line']}" if each.get("line") else "the claim as a whole")
@@ -220,25 +221,21 @@ def _effective(each: Content) -> str:
 
 def _others(decision: Content) -> None:
     """What could not be told, and what was put aside."""
-    lists = (
-        ("Not evaluated", decision.get("not_evaluated") or (), lambda each: str(each["reason"])),
-        (
-            "Silenced",
-            decision.get("silenced") or (),
-            lambda each: f"{each['message']} (would be {each['severity']}; {each['why']}, {each['by']})",
-        ),
-    )
-    for name, some, said in lists:
+    silenced = [
+        (each, f"{each['message']} (would be {each['severity']}; {each['why']}, {each['by']})")
+        for each in decision.get("silenced") or ()
+    ]
+    not_evaluated = [(each, str(each["reason"])) for each in decision.get("not_evaluated") or ()]
+    for name, some in (("Not evaluated", not_evaluated), ("Silenced", silenced)):
         if not some:
             continue
         with tag("section").classes("panel"):
             heading(f"{name}, {len(some)}")
-            for each in some:
-                with tag("div").classes("item"):
+            for each, said in some:
+                with tag("div").classes("item row-of"):
                     if each["rule_id"]:
                         link(each["rule_id"], addresses.rule(each["rule_id"])).classes("id")
-                    line = f"line {each['line']}: " if each.get("line") else ""
-                    text(line + said(each))
+                    text((f"line {each['line']}: " if each.get("line") else "") + said)
 
 
 def _history(decision: Content) -> None:
@@ -270,5 +267,5 @@ def _identity(view: ClaimView) -> None:
             fact("Its digest", str(rule_set.get("digest") or ""), classes="id")
             fact("Digest of the claim event", str(decision.get("input_digest") or ""), classes="id")
             for name in sorted(view.headers):
-                if not name.startswith("ce_"):
+                if not name.startswith(("ce_", "content-")):
                     fact(name, view.headers[name], classes="id")

@@ -91,7 +91,12 @@ def add(service: Service) -> None:
 
 
 def _row(each: DeadLetterRow) -> Row:
-    origin = f"{each.origin.topic} {each.origin.partition} / {each.origin.offset}" if each.origin else ""
+    origin: list[Any] = []
+    if each.origin is not None:
+        origin = [
+            piece(f"{each.origin.partition} / {each.origin.offset}", title="partition / offset"),
+            piece(each.origin.topic, tone="below"),
+        ]
     return {
         "key": each.event_id,
         "classes": "links",
@@ -103,7 +108,7 @@ def _row(each: DeadLetterRow) -> Row:
         ),
         "reason": cell(each.reason),
         "claim": cell(each.claim_id),
-        "origin": cell(origin, title="topic partition / offset"),
+        "origin": origin,
         "size": cell(words.size(each.size)),
         "outcome": _outcome(each),
     }
@@ -146,7 +151,8 @@ class _Page:
             if hint:
                 text(hint)
                 return
-            self._form()
+            with tag("div").classes("form"):
+                self._form()
         live(self._service, self._refresh)
 
     def _form(self) -> None:
@@ -214,8 +220,8 @@ class _Page:
             raw = read_record(service.settings, place).value or b""
             if way == _FIELD and self._path:
                 raw = repair.with_field(raw, self._path, _as_json(self._value.value or ""))
-        claim_id = repair.checked(raw, service.settings)
-        repair.resubmit(service.settings, service.members, place, raw, user)
+        claim_id = repair.resubmit(service.settings, service.members, place, raw, user)
+        service.metrics.resubmitted()
         return claim_id
 
     def _complain(self, problem: str) -> None:

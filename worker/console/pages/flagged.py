@@ -33,7 +33,7 @@ from worker.console.views import Choices, Filter, FlaggedRow
 _FIRST, _MORE, _MOST = 50, 100, 1_000
 _SECONDS = 0.5
 _STATES = {"open": "open", "released": "released", "sent again": "sent again", "": "all"}
-_MOST_CODES = 3
+_MOST_CODES = 2
 
 
 def add(service: Service) -> None:
@@ -67,42 +67,40 @@ class _Page:
             self._total = text("", "muted").props('aria-live="polite"')
             with tag("div").classes("end"):
                 self._pause = button("Pause", self._turn)
-        with (
-            tag("form")
-            .classes("filters")
-            .props('role="search" aria-label="Filters"')
-            .on("submit.prevent", lambda: None)
-        ):
+        self._filters = tag("form").classes("filters").props('role="search" aria-label="Filters" id="filters"')
+        with self._filters.on("submit.prevent", lambda: None):
             self._controls(choices)
+            self._clear = button("Clear the filters", lambda: ui.navigate.to("/flagged"), kind="bare")
         with tag("section").classes("panel flush"):
             self._ledger = Ledger(
                 [
                     Column("claim", "Claim", "id"),
                     Column("at", "Flagged (UTC)", "time"),
-                    Column("payer", "Payer"),
-                    Column("provider", "Billing NPI", "id"),
-                    Column("amount", "Charge", "number"),
+                    Column("payer", "Payer, billing NPI"),
                     Column("codes", "Codes", "id"),
+                    Column("amount", "Charge", "number"),
                     Column("why", "Why", "wrap"),
                     Column("state", "State"),
                 ],
                 "No flagged claim fits these filters. Widen them, or wait: new ones appear here by themselves.",
             )
-        with tag("div").classes("row-of"):
-            self._more = button("Show more", self._show_more)
-            self._clear = button("Clear the filters", lambda: ui.navigate.to("/flagged"), kind="bare")
+        self._more = button("Show more", self._show_more)
 
     def _controls(self, choices: Choices) -> None:
         chosen = self._chosen
         search = ui.input("Search", value=chosen.text, placeholder="claim id, NPI, code, rule")
         search.props('outlined dense clearable type="search" debounce="300"').classes("search")
         search.on_value_change(lambda event: self._narrow(text=(event.value or "").strip()))
+        toggle = button("Filters", lambda: self._filters.classes(toggle="shown"))
+        toggle.classes("toggle").props('aria-controls="filters"')
         self._select("Payer", choices.payers, chosen.payer, lambda value: self._narrow(payer=value))
         self._select("Rule", choices.rule_ids, chosen.rule_id, lambda value: self._narrow(rule_id=value))
         self._select("Category", choices.categories, chosen.category, lambda value: self._narrow(category=value))
         self._select(
             "Severity", [each.value for each in Severity], chosen.severity, lambda value: self._narrow(severity=value)
         )
+        states = ui.select(_STATES, label="State", value=chosen.state or "").props("outlined dense")
+        states.on_value_change(lambda event: self._narrow(state=event.value or None))
         self._typed("Provider NPI", chosen.provider, lambda said: self._narrow(provider=said))
         self._select("Submitter", choices.submitters, chosen.submitter, lambda value: self._narrow(submitter=value))
         self._dated("From", chosen.flagged_from, lambda day: self._narrow(flagged_from=day))
@@ -117,8 +115,6 @@ class _Page:
             _dollars(chosen.most_amount),
             lambda said: self._narrow(most_amount=addresses.read_amount(said)),
         )
-        states = ui.select(_STATES, label="State", value=chosen.state or "").props("outlined dense")
-        states.on_value_change(lambda event: self._narrow(state=event.value or None))
 
     def _select(self, label: str, options: Sequence[str], value: str, changed: Callable[[str], Any]) -> None:
         listed = [*options, *([value] if value and value not in options else [])]
@@ -184,13 +180,12 @@ def _row(each: FlaggedRow, *, is_new: bool) -> Row:
     return {
         "key": each.event_id,
         "classes": "links arrived" if is_new else "links",
-        "claim": cell(each.claim_id, href=addresses.claim(each.event_id), tone="whole"),
+        "claim": cell(each.claim_id, href=addresses.claim(each.event_id), tone="whole", title=each.claim_id),
         "at": cell(words.moment(each.at), title=words.in_full(each.at)),
-        "payer": cell(each.payer),
-        "provider": cell(each.billing_npi),
+        "payer": [piece(each.payer), piece(each.billing_npi, tone="below id")],
         "amount": cell(words.amount(each.amount)),
-        "codes": cell(codes),
-        "why": [*rules_in(each.rule_ids), piece(each.message)],
+        "codes": cell(codes, title=", ".join(each.codes)),
+        "why": [*rules_in(each.rule_ids), piece(each.message, tone="sentence clamped", title=each.message)],
         "state": [marked(each.state)],
     }
 

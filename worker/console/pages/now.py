@@ -78,12 +78,12 @@ class _Figures:
     """The row of figures."""
 
     def __init__(self, service: Service, window: str) -> None:
-        self._service = service
+        self._service, self._window = service, window
         with tag("section").classes("figures").props('aria-label="Figures"'):
             self.speed = _Figure("Claims a second", "over the last minute")
             self.flagged = _Figure("Flagged", f"of claims, {window}")
             self.clean = _Figure("Clean dollars", f"of charges, {window}")
-            self.dead = _Figure("Dead letters", window, href="/dead-letters")
+            self.dead = _Figure("Dead letters", f"in {window}", href="/dead-letters")
             self.lag = _Figure("Not yet decided", "claims before the workers")
             self.oldest = _Figure("Oldest undecided", "has waited")
             self.waiting = _Figure("Waiting", "flagged claims that are open", href="/flagged", classes="waits")
@@ -94,8 +94,8 @@ class _Figures:
         self.speed.show(words.per_second(view.claims_per_second), "over the last minute")
         flagged = round(view.claims * view.flag_rate) if view.flag_rate is not None else 0
         self.flagged.show(words.rate(view.flag_rate), f"{flagged:,} of {words.counted(view.claims, 'claim')}")
-        self.clean.show(words.rate(view.clean_amount_rate), "of charges were cleared")
-        self.dead.show(words.count(view.deadletters), "not claims, or refused", bad=view.deadletters > 0)
+        self.clean.show(words.rate(view.clean_amount_rate), "of charges cleared")
+        self.dead.show(words.count(view.deadletters), f"in {self._window}", bad=view.deadletters > 0)
         self.waiting.show(words.short_amount(view.waiting_amount), f"in {words.counted(view.waiting, 'open claim')}")
 
     def _show_backlog(self) -> None:
@@ -149,17 +149,15 @@ class _Alarms:
                     narrowed = {"rule": "rule_id"}.get(each.kind, each.kind)
                     link(f"{name} {each.key}", addresses.flagged(**{narrowed: each.key}))
                     over = f" until {words.minute(each.over)}" if each.over else ""
-                    text(
-                        f"started {words.minute(each.since)}{over}: {each.rate:.1f} of 100 claims flagged, {each.baseline:.1f}"
-                        f" before"
-                    )
+                    rates = f"{each.rate:.1f} of 100 claims flagged, {each.baseline:.1f} before"
+                    text(f"started {words.minute(each.since)}{over}: {rates}")
                     text(f"{words.counted(each.claims, 'claim')}, {words.amount(each.amount)}", "muted")
 
 
 def _shares(name: str) -> Ledger:
     with tag("section").classes("panel flush"):
         heading(f"By {name.lower()}")
-        return Ledger(
+        made = Ledger(
             [
                 Column("name", name, "id"),
                 Column("bar", "Share"),
@@ -168,6 +166,8 @@ def _shares(name: str) -> Ledger:
             ],
             f"No claim was decided in this time; a {name.lower()} shows up with its first.",
         )
+        made.table.classes("narrow")
+        return made
 
 
 def _share_row(kind: str, each: Share) -> Row:

@@ -64,6 +64,7 @@ class ReleaseDialog:
             self._button.enable()
             self._complain(f"Not released: {error}")
             return
+        self._service.metrics.released()
         remember_user(user)
         self._dialog.close()
         ui.notify("The release is published; the claim's state changes when a worker has taken it.", type="positive")

@@ -11,6 +11,7 @@ from rules.engine.explain import explain
 from rules.engine.rule import ALWAYS, Rule
 from worker.console import addresses, words
 from worker.console.layout import (
+    Cell,
     Column,
     Ledger,
     Row,
@@ -22,6 +23,7 @@ from worker.console.layout import (
     heading,
     link,
     live,
+    mark,
     marked,
     tag,
     text,
@@ -85,6 +87,9 @@ def add(service: Service) -> None:
                 empty("It may have been retired, or come with another version of the rules.")
                 return
             hits = (await ask(service.projection.rule_hits)).get(rule.id)
+            with tag("div").classes("head"):
+                heading(f"{rule.id} {rule.title}", 1)
+                mark(rule.severity.value)
             with tag("section").classes("panel"), tag("div").classes("facts"):
                 fact("Status", rule.status)
                 fact("Claims flagged", words.count(hits.flagged) if hits else "0")
@@ -93,12 +98,14 @@ def add(service: Service) -> None:
                     fact("Would have flagged", words.count(hits.would_have_flagged) if hits else "0")
                 fact("Charges", words.amount(hits.amount) if hits else words.amount(0))
                 fact("Last spoke", words.in_full(hits.last_at) if hits else words.NOTHING)
-                fact("Last change of the rule or its values", words.day(changed[rule.id]))
+                fact("Last change", words.day(changed[rule.id]))
                 with tag("div").classes("fact"):
                     text("Claims", "fact-name")
                     link("flagged by it", addresses.flagged(rule_id=rule.id))
             with tag("section").classes("panel"):
-                ui.markdown(explain(rule, ruleset)).classes("rule")
+                # Its first line is the heading above; an underscore is part of a name here, and never emphasis.
+                told = explain(rule, ruleset).split("\n", 1)[1]
+                ui.markdown(told, extras=["fenced-code-blocks", "tables", "code-friendly"]).classes("rule")
 
 
 def last_change(rule: Rule, ruleset: RuleSet) -> date | None:
@@ -124,17 +131,21 @@ def _spoken(hits: RuleHits | None) -> int:
 
 def _row(rule: Rule, hits: RuleHits | None, changed: date | None) -> Row:
     status = [] if rule.status == "active" else [marked(rule.status)]
-    would = words.count(hits.would_have_flagged if hits else 0) if rule.status == "preview" else ""
+    # A nought is left out: what is there stands out, and a telephone's cards stay short.
     return {
         "key": rule.id,
         "classes": "links",
         "id": cell(rule.id, href=addresses.rule(rule.id), tone="whole"),
         "title": [{"text": rule.title, "title": rule.name}, *status],
         "severity": [marked(rule.severity.value)],
-        "flagged": cell(words.count(hits.flagged) if hits else "0"),
-        "noted": cell(words.count(hits.noted) if hits else "0"),
-        "would": cell(would),
-        "amount": cell(words.amount(hits.amount) if hits else words.amount(0)),
-        "last": cell(words.moment(hits.last_at if hits else None)),
-        "changed": cell(words.day(changed)),
+        "flagged": _count(hits.flagged if hits else 0),
+        "noted": _count(hits.noted if hits else 0),
+        "would": _count(hits.would_have_flagged if hits else 0),
+        "amount": cell(words.amount(hits.amount)) if hits and hits.amount else [],
+        "last": cell(words.moment(hits.last_at), title=words.in_full(hits.last_at)) if hits else [],
+        "changed": cell(words.day(changed)) if changed else [],
     }
+
+
+def _count(number: int) -> list[Cell]:
+    return cell(words.count(number)) if number else []

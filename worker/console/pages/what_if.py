@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from nicegui import run, ui
+from nicegui import ui
 
 from rules import ClaimError
 from rules.engine.examples import as_json, claim_content
@@ -90,7 +90,7 @@ class _Page:
                 )
                 text(said, "muted small").style("margin-bottom: .6rem; display: block")
                 with tag("div").classes("editor"):
-                    self._editor = ui.codemirror(shown, language="JSON", theme=_theme(), line_wrapping=True)
+                    self._editor = ui.codemirror(shown, language="JSON", line_wrapping=True)
                 with tag("div").classes("row-of").style("margin-top: .8rem"):
                     self._button = button("Decide", self._decide, kind="solid")
                     if original is None:
@@ -106,12 +106,13 @@ class _Page:
             await self._decide()
 
     def _example(self) -> None:
-        self._editor.set_value(what_if.shown(as_json(claim_content()).encode()))
+        self._original = as_json(claim_content()).encode()
+        self._editor.set_value(what_if.shown(self._original))
 
     async def _decide(self) -> None:
         self._button.disable()
         try:
-            result = await run.io_bound(self._compared, self._editor.value or "")
+            result = await ask(self._compared, self._editor.value or "")
         except ClaimError as error:
             self._show_problem(str(error))
         else:
@@ -119,13 +120,11 @@ class _Page:
         finally:
             self._button.enable()
 
-    def _compared(self, edited: str) -> Any:
+    def _compared(self, edited: str) -> what_if.Comparison:
         """In a thread: the decision, and for a flagged claim how it differs from the one on what it was."""
         raw = what_if.restored(self._original, edited) if self._original is not None else edited.encode()
         after = what_if.decide(raw, self._service.ruleset)
-        before = None
-        if self._original is not None:
-            before = what_if.decide(self._original, self._service.ruleset)
+        before = what_if.decide(self._original, self._service.ruleset) if self._original is not None else None
         return what_if.compare(before, after)
 
     def _show_problem(self, said: str) -> None:
@@ -133,7 +132,7 @@ class _Page:
         with self._said:
             text(f"No claim event: {said}", "banner error").props('role="alert"')
 
-    def _show(self, result: Any) -> None:
+    def _show(self, result: what_if.Comparison) -> None:
         self._said.clear()
         with self._said:
             with tag("div").classes("row-of"):
@@ -141,11 +140,12 @@ class _Page:
                 if result.before is not None and result.before["disposition"] != result.after["disposition"]:
                     text(f"instead of {result.before['disposition']}", "muted")
                 text(f"by the rules of {result.after['payer']}", "muted")
+            text("Decided without the member's earlier claims: rules that look at those say nothing here.", "muted small")
             _findings("Gone", result.gone, "good")
             _findings("New" if result.before is not None else "Findings", result.new, "error")
             _findings("Still there", result.same, "quiet")
             if not (result.new or result.same):
-                empty("No finding is left.")
+                empty("No finding.")
             _unevaluated(result.after.get("not_evaluated") or ())
 
 
@@ -173,7 +173,3 @@ def _unevaluated(some: Sequence[Content]) -> None:
         for each in some:
             with tag("div").classes("item"):
                 text(f"{each['rule_id']}: {each['reason']}", "small")
-
-
-def _theme() -> Any:
-    return "basicLight"
