@@ -17,7 +17,7 @@ help:  ## What there is to make
 demo: $(READY)  ## Watch two dozen invented claims being decided (no Kafka, Java or Docker needed)
 	@$(BIN)/claimscrub demo
 
-test: check  ## Everything: style, types, and all tests, those on a real Kafka broker included (Java 17+ and Maven)
+test: check  ## Everything: style, types, and all tests, those on a real Kafka broker and Chromium included (Java 17+, Maven)
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage report
 

@@ -43,6 +43,7 @@ from worker.settings import PREFIX, Settings, load_settings
 from worker.status import status_schema
 from worker.status_cli import status_group
 from worker.terminal import CLEARED, DAY, FLAGGED, UNREADABLE, clear_errors, console, say, today
+from worker.watch_cli import watch
 from worker.x12.envelope import LAST_CONTROL_NUMBER, Written
 
 _Result = TypeVar("_Result")
@@ -230,10 +231,10 @@ def submit(files: tuple[str, ...], folder: Path | None, settle: float) -> None:
     result = CLEARED
     with clear_errors():
         if folder is not None:
-            from worker.inbox import watch
+            from worker.inbox import watch as watch_folder
 
             settings = load_settings()
-            watch(folder, settings, members_of(settings, load_rulebook(settings)), settle, say)
+            watch_folder(folder, settings, members_of(settings, load_rulebook(settings)), settle, say)
             sys.exit(CLEARED)
         from worker.submit import Submitter
 
@@ -399,6 +400,7 @@ def topics_create(add_partitions: bool) -> None:
 
 
 main.add_command(console_command)
+main.add_command(watch)
 main.add_command(rules_group)
 main.add_command(history)
 

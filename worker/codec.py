@@ -10,6 +10,7 @@ import msgspec
 from pydantic_core import to_json
 
 from rules import Claim, Decision, Disposition, Finding, Unevaluated
+from rules.engine.decision import Considered
 from worker.x12 import Place, places
 
 Headers = list[tuple[str, bytes]]
@@ -59,7 +60,7 @@ def decision_content(decision: Decision, claim: Claim, input_digest: str) -> dic
         "not_evaluated": [_unevaluated_content(each) for each in decision.not_evaluated],
         "contract": decision.contract,
         "silenced": [each._asdict() for each in decision.silenced],
-        "history": None if decision.history is None else decision.history._asdict(),
+        "history": _history_content(decision.history),
         "rule_set": {"version": decision.rule_set_version, "digest": decision.rule_set_digest},
         "input_digest": input_digest,
     }
@@ -156,6 +157,13 @@ class Arrival(NamedTuple):
     def event_id(self) -> str:
         """The same for every delivery of one input."""
         return f"{self.topic}-{self.partition}-{self.offset}"
+
+
+def _history_content(history: Considered | None) -> dict[str, Any] | None:
+    if history is None:
+        return None
+    claims, held_since, not_known = history
+    return {"claims": claims, "held_since": held_since, "not_known": not_known}
 
 
 def _finding_content(finding: Finding, place: Place | None) -> dict[str, Any]:

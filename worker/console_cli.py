@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import tempfile
 from contextlib import ExitStack
@@ -12,7 +13,7 @@ import click
 
 from worker.rulebook import load_rulebook, members_of
 from worker.settings import load_settings
-from worker.terminal import FAILED, clear_errors, say
+from worker.terminal import CLEARED, FAILED, clear_errors, say
 
 _FILE = "console.sqlite"
 
@@ -33,6 +34,8 @@ def console() -> None:
             " pip install claimscrub[console]"
         )
         sys.exit(FAILED)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(CLEARED))  # until the server takes them over
     import structlog
 
     from worker.console.app import build, listen, quiet_libraries, serve

@@ -18,7 +18,7 @@ PARTITIONS = 8
 SERVERS = "CLAIMSCRUB_TEST_BOOTSTRAP_SERVERS"
 _COORDINATOR_SECONDS = 30.0
 _OUTPUTS = ("cleared", "flagged", "deadletter")
-_OWN = ("repartition", "status", "history")
+_OWN = ("repartition", "status", "overrides", "history")
 
 
 @contextmanager
@@ -63,7 +63,7 @@ class Stage:
             by_kind["history"] = history
         self.outputs = tuple(by_kind[kind] for kind in _OUTPUTS)
         self.history = by_kind["history"]
-        self.others = (by_kind["repartition"], by_kind["status"])
+        self.others = tuple(by_kind[kind] for kind in _OWN if kind != "history")
         self.environment = {
             "CLAIMSCRUB_BOOTSTRAP_SERVERS": cluster.bootstrap_servers,
             "CLAIMSCRUB_GROUP_ID": run,

@@ -301,8 +301,8 @@ from worker.settings import load_settings
 
 build = worker.app.build_app
 
-def build_with_another(*given):
-    app = build(*given)
+def build_with_another(settings, ruleset, folder, monitor):
+    app = build(settings, ruleset, folder, monitor)
 
     @app.agent(app.topic(sys.argv[1]))
     async def other(stream):
@@ -314,8 +314,10 @@ def build_with_another(*given):
 worker.app.build_app = build_with_another
 Path(sys.argv[2]).mkdir()
 threading.Timer(8, os.kill, [os.getpid(), signal.SIGTERM]).start()
-settings = load_settings()
-worker.app.run_worker(settings, RuleSet.load(), Monitor(settings))
+settings, ruleset = load_settings(), RuleSet.load()
+monitor = Monitor(settings)
+monitor.judges_by(ruleset)
+worker.app.run_worker(settings, ruleset, monitor)
 """
 
 

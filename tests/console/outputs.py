@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,6 +12,7 @@ from worker.codec import cloud_event_headers
 from worker.console.records import Received, Role
 from worker.console.views import Place
 from worker.deadletter import error_headers
+from worker.overrides import Override, override_event, override_headers, read_override
 from worker.pipeline import handle
 
 NOON = datetime(2026, 8, 10, 12, tzinfo=UTC)
@@ -75,20 +75,16 @@ class Outputs:
     ) -> Received:
         """Somebody's release of a flagged claim."""
         assert flagged.value is not None
-        override = {
-            "user": user, "reason": reason, "released_at": at.isoformat(), "flagged_event_id": event_id_of(flagged),
-        }  # fmt: skip
-        value = b'{"override":' + json.dumps(override).encode() + b',"flagged":' + flagged.value + b"}"
-        return self._add("overrides", at, [], value)
+        override = Override(user, reason, at, event_id_of(flagged))
+        headers = override_headers(override, flagged.headers["ce_subject"].decode(), list(flagged.headers.items()))
+        return self._add("overrides", at, headers, override_event(flagged.value, override))
 
     def release(self, override: Received, at: datetime) -> Received:
         """The worker's answer to it."""
-        event = json.loads(override.value or b"")
-        envelope = event["flagged"]
-        envelope["decision"] |= {"disposition": "cleared", "override": event["override"]}
+        event = read_override(override.value or b"")
         event_id = "-".join(map(str, override.place))
-        headers = cloud_event_headers(Disposition.CLEARED, envelope["decision"]["claim_id"], event_id)
-        return self._add("cleared", at, headers, json.dumps(envelope).encode())
+        headers = cloud_event_headers(Disposition.CLEARED, event.flagged.claim_id, event_id)
+        return self._add("cleared", at, headers, event.flagged.released(event.override))
 
     def add(self, role: Role, value: bytes | None, at: datetime = NOON) -> Received:
         """Anything at all."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -19,6 +20,9 @@ from worker.history import META_KEY, Memory, Meta, read_meta
 from worker.members import Members
 from worker.overrides import Override, override_event, override_headers, override_schema, read_override
 from worker.pipeline import Limits, Outcome, handle, input_digest, take_override, take_status
+from worker.x12 import Event, read_events
+from worker.x12.export_837 import export
+from worker.x12.response_277ca import acknowledgements
 
 RULESET = RuleSet.load()
 MEMBERS = Members("secret", RULESET.recognised)
@@ -444,3 +448,21 @@ def test_example_of_the_documentation_is_an_override() -> None:
     text = (Path(__file__).parents[2] / "docs" / "overrides.md").read_text()
     shown = text.partition("```json\n")[2].partition("```")[0]
     jsonschema.Draft202012Validator(override_schema()).validate(json.loads(shown.replace("{…}", "{}")))
+
+
+def test_a_released_837_claim_goes_out_and_is_acknowledged_as_accepted() -> None:
+    """What was rejected to the submitter while it waited is accepted now, and its 837 is written."""
+    at = datetime(2026, 8, 10, 14, 6, tzinfo=UTC)
+    text = (Path(__file__).parents[1] / "golden" / "claims" / "professional_837.837").read_bytes()
+    events = [item.raw for item in read_events(io.BytesIO(text)) if isinstance(item, Event)]
+    memory = _memory()
+    flagged = next(value for value in (_decided(memory, raw) for raw in events) if b'"disposition":"flagged"' in value)
+    released = _release(memory, flagged).value or b""
+    answers = []
+    for value in (flagged, released):
+        (file,) = acknowledgements([json.loads(value)], at=at, control_number=1).files
+        answers.append([segment for segment in file.content.decode().split("~") if segment.startswith("STC*")][-1])
+
+    assert [answer.split("*")[3] for answer in answers] == ["U", "WQ"]
+    assert export([json.loads(flagged)], at=at, control_number=1).files == ()
+    assert len(export([json.loads(released)], at=at, control_number=1).files) == 1

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import signal
 import socket
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -194,6 +194,8 @@ def serve(application: Any, listening: socket.socket, started: Callable[[], None
                 connection.shutdown()
             await super().shutdown(sockets)
 
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # uvicorn ends at these, and then raises them once more for whoever was there before.
+        signal.signal(number, lambda *_: None)
     with asyncio.Runner() as runner:
         runner.run(Server(config).serve(sockets=[listening]))
-    sys.stdout.flush()

@@ -218,5 +218,5 @@ def roles(settings: Settings) -> dict[str, Role]:
         settings.cleared_topic: "cleared",
         settings.flagged_topic: "flagged",
         settings.deadletter_topic: "deadletter",
-        getattr(settings, "overrides_topic", "claims.overrides"): "overrides",
+        settings.overrides_topic: "overrides",
     }

@@ -172,7 +172,7 @@ class Intake:
             causes.setdefault(key, finding)
         self._db.executemany(
             "INSERT INTO errors VALUES (?, ?, ?, 1)",
-            [(self._cause(key, finding), number, claim.amount) for key, finding in causes.items()],
+            [(self._cause(key, finding, number), number, claim.amount) for key, finding in causes.items()],
         )
 
     def _deadletter(self, record: Received) -> None:
@@ -313,17 +313,20 @@ class Intake:
             kind,
         )
 
-    def _cause(self, cause: tuple[str, str, str, str], finding: OutputFinding) -> int:
-        return self._id_of(
-            "SELECT id FROM causes WHERE (rule_id, npi, payer, code) = (?, ?, ?, ?)",
-            "INSERT INTO causes VALUES (NULL, ?, ?, ?, ?, ?, ?)",
-            cause,
-            (finding.name, finding.message),
+    def _cause(self, cause: tuple[str, str, str, str], finding: OutputFinding, number: int) -> int:
+        select = "SELECT id FROM causes WHERE (rule_id, npi, payer, code) = (?, ?, ?, ?)"
+        insert = "INSERT INTO causes VALUES (NULL, ?, ?, ?, ?, '', '', -1)"
+        made = self._id_of(select, insert, cause)
+        # The latest claim's words, whichever is read first.
+        self._db.execute(
+            "UPDATE causes SET name = ?, message = ?, latest = ? WHERE id = ? AND latest < ?",
+            (finding.name, finding.message, number, made, number),
         )
+        return made
 
-    def _id_of(self, select: str, insert: str, key: tuple[str, ...], more: tuple[str, ...] = ()) -> int:
+    def _id_of(self, select: str, insert: str, key: tuple[str, ...]) -> int:
         found = self._db.execute(select, key).fetchone()
-        made: int | None = found[0] if found else self._db.execute(insert, (*key, *more)).lastrowid
+        made: int | None = found[0] if found else self._db.execute(insert, key).lastrowid
         assert made is not None
         return made
 

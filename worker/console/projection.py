@@ -12,9 +12,10 @@ import zlib
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rules import RuleSet, Severity
+from worker.console.changes import BASELINE_STEPS, RECENT_STEPS, Raised, Tally, change_point, raised
 from worker.console.intake import DAY, HOUR, MINUTE, MINUTE_DAYS, OPEN, RELEASED, SENT_AGAIN, Intake, prune
 from worker.console.records import Received
 from worker.console.store import NUMBER_BITS, Store
@@ -40,7 +41,12 @@ _STATE_NUMBERS = {state: number for number, state in _STATES.items()}
 _STEPS = [MINUTE * minutes for minutes in (1, 2, 5, 10, 15, 30, 60, 120, 180, 240, 360, 720, 1440)]
 _MOST_POINTS = 96
 _MOST_SHARES = 200
+_MOST_TRENDS = 60
 _PRUNE_EVERY = HOUR
+_ALARM_STEP = 5 * MINUTE
+_ALARM_STEPS = 2 * BASELINE_STEPS + RECENT_STEPS
+_NOTHING = Tally(0, 0, 0)
+AlarmKind = Literal["rule", "submitter", "payer"]
 
 _ROW = """SELECT f.number, f.event_id, f.claim_id, f.at, f.payer, f.submitter, f.npis, d.claim_type, f.amount, f.codes,
   d.rule_ids, d.message, d.findings, f.state FROM flagged f JOIN details d USING (number)"""
@@ -219,11 +225,59 @@ class Projection:
 
     def clusters(self, window: timedelta, limit: int = 100) -> list[Cluster]:
         """Flagged claims by what they have in common, the biggest open amount first."""
-        return []
+        now = _ms(self._clock())
+        step, start, count = steps(now, window, _MOST_TRENDS)
+        fine = _fine_step(step, start, now)
+        with self._store.reading() as connection:
+            rows = connection.execute(_CLUSTERS, (start << NUMBER_BITS, limit)).fetchall()
+            met = _met(connection, [row[0] for row in rows], fine, start)
+            decided = _decided(connection, {row[3] for row in rows}, fine, start, now)
+        bins = range(start, start + count * step, fine)
+        a_step = step // fine
+        clusters = []
+        for cause, rule_id, npi, payer, code, name, message, claims, amount, ever, first, last in rows:
+            counts = [met.get((cause, at), 0) for at in bins]
+            # In a step in which claims of the cause are there, claims were decided, whatever else is known.
+            exposures = [max(decided.get((payer, at), 0), seen) for at, seen in zip(bins, counts, strict=True)]
+            changed = change_point(counts, exposures)
+            clusters.append(
+                Cluster(
+                    rule_id=rule_id,
+                    name=name,
+                    provider=npi,
+                    payer=payer,
+                    code=code,
+                    claims=claims,
+                    amount=amount,
+                    claims_ever=ever,
+                    first_seen=_time(first >> NUMBER_BITS),
+                    last_seen=_time(last >> NUMBER_BITS),
+                    trend=tuple(sum(counts[each : each + a_step]) for each in range(0, len(counts), a_step)),
+                    started=None if changed is None else _time(bins[changed]),
+                    message=message,
+                )
+            )
+        return clusters
 
     def alarms(self) -> list[Alarm]:
         """Rules, submitters and payers above their own baseline: those that last, then those of the last day."""
-        return []
+        now = _ms(self._clock())
+        first = now - now % _ALARM_STEP - (_ALARM_STEPS - 1) * _ALARM_STEP
+        found: list[Alarm] = []
+        with self._store.reading() as connection:
+            everything = _series(connection, "all", first, now)
+            kinds: tuple[AlarmKind, ...] = ("rule", "submitter", "payer")
+            of_kind = {kind: _series(connection, kind, first, now) for kind in kinds}
+        all_claims = [each.claims for each in everything.get("", [_NOTHING] * _ALARM_STEPS)]
+        for kind, several in of_kind.items():
+            for key, series in several.items():
+                if kind == "rule":  # which is asked about every claim
+                    series = [each._replace(claims=all_) for each, all_ in zip(series, all_claims, strict=True)]  # noqa: PLW2901
+                for each in raised(series, _ALARM_STEPS - BASELINE_STEPS):
+                    found.append(_alarm(kind, key, each, first))  # noqa: PERF401
+        lasting = sorted((each for each in found if each.over is None), key=lambda each: each.since, reverse=True)
+        over = [each for each in found if each.over is not None]
+        return lasting + sorted(over, key=lambda each: (each.over or each.since, each.key), reverse=True)
 
     # ---- rules, dead letters, overrides
 
@@ -302,6 +356,13 @@ class Projection:
         return Choices(payers, submitters, rule_ids, categories)
 
 
+_CLUSTERS = """WITH biggest AS (
+    SELECT cause, sum(open) AS claims, sum(open * amount) AS amount, count(*) AS ever, min(number) AS first,
+      max(number) AS last
+    FROM errors WHERE +number >= ? GROUP BY cause)
+  SELECT cause, rule_id, npi, payer, code, name, message, claims, amount, ever, first, last
+  FROM biggest JOIN causes ON id = cause
+  ORDER BY amount DESC, claims DESC, ever DESC, rule_id, npi, payer, code LIMIT ?"""
 _LATER_DECISIONS = """SELECT event_id, at, disposition FROM (
     SELECT event_id, at, 'flagged' AS disposition FROM flagged WHERE claim_id = ?2
     UNION ALL SELECT event_id, at, 'cleared' FROM cleared WHERE claim_id = ?2
@@ -356,6 +417,68 @@ def _shares(connection: sqlite3.Connection, kind: str, step: int, start: int, no
         (kind, _resolution(step, start, now), kind, start, now, _MOST_SHARES),
     )
     return tuple(Share(*row) for row in rows)
+
+
+def _fine_step(step: int, start: int, now: int) -> int:
+    """The part of a trend's step at which a change is looked for."""
+    if _resolution(step, start, now) == HOUR:
+        return HOUR
+    return next(part * MINUTE for part in (step // MINUTE // 10, 3, 1) if part and step % (part * MINUTE) == 0)
+
+
+def _met(connection: sqlite3.Connection, causes: list[int], step: int, start: int) -> dict[tuple[int, int], int]:
+    """(cause, start of a step) → its claims."""
+    marks = ",".join("?" * len(causes))
+    rows = connection.execute(
+        f"SELECT cause, (number >> {NUMBER_BITS}) - ((number >> {NUMBER_BITS}) - ?) % ?, count(*) FROM errors"  # noqa: S608
+        f" WHERE cause IN ({marks}) AND number >= ? GROUP BY 1, 2",
+        (start, step, *causes, start << NUMBER_BITS),
+    )
+    return {(cause, at): count for cause, at, count in rows}
+
+
+def _decided(
+    connection: sqlite3.Connection, payers: set[str], step: int, start: int, now: int
+) -> dict[tuple[str, int], int]:
+    """(payer, start of a step) → claims decided."""
+    marks = ",".join("?" * len(payers))
+    rows = connection.execute(
+        "SELECT key, at - (at - ?) % ?, sum(cleared + flagged) FROM tallies"  # noqa: S608
+        f" WHERE step = ? AND kind = 'payer' AND key IN ({marks}) AND at >= ? GROUP BY 1, 2",
+        (start, step, HOUR if step % HOUR == 0 and _resolution(step, start, now) == HOUR else MINUTE, *payers, start),
+    )
+    return {(payer, at): count for payer, at, count in rows}
+
+
+def _series(connection: sqlite3.Connection, kind: str, first: int, now: int) -> dict[str, list[Tally]]:
+    """Key → its tally in each step of the alarms."""
+    names = "(SELECT '' AS name)" if kind == "all" else "(SELECT name FROM names WHERE kind = :kind)"
+    rows = connection.execute(
+        "SELECT key, (at - :first) / :step, sum(cleared + flagged), sum(flagged), sum(flagged_amount)"  # noqa: S608
+        f" FROM {names} n CROSS JOIN tallies t WHERE t.step = :minute AND t.kind = :kind AND t.key = n.name"
+        " AND t.at >= :first AND t.at <= :now GROUP BY n.name, 2",
+        {"kind": kind, "first": first, "step": _ALARM_STEP, "minute": MINUTE, "now": now},
+    )
+    found: dict[str, list[Tally]] = {}
+    for key, step, *tally in rows:
+        series = found.get(key)
+        if series is None:
+            series = found[key] = [_NOTHING] * _ALARM_STEPS
+        series[step] = Tally(*tally)
+    return found
+
+
+def _alarm(kind: AlarmKind, key: str, found: Raised, first: int) -> Alarm:
+    return Alarm(
+        kind=kind,
+        key=key,
+        since=_time(first + found.since * _ALARM_STEP),
+        rate=100 * found.after.flagged / max(found.after.claims, 1),
+        baseline=100 * found.before.flagged / found.before.claims,
+        claims=found.after.flagged,
+        amount=found.after.amount,
+        over=None if found.over is None else _time(first + found.over * _ALARM_STEP),
+    )
 
 
 def _claims_per_second(connection: sqlite3.Connection, now: int) -> float:

@@ -48,7 +48,7 @@ CREATE TABLE kinds (
 CREATE TABLE findings (number INTEGER, kind INTEGER, PRIMARY KEY (number, kind)) WITHOUT ROWID;
 CREATE TABLE causes (
   id INTEGER PRIMARY KEY, rule_id TEXT NOT NULL, npi TEXT NOT NULL, payer TEXT NOT NULL, code TEXT NOT NULL,
-  name TEXT NOT NULL, message TEXT NOT NULL, UNIQUE (rule_id, npi, payer, code)
+  name TEXT NOT NULL, message TEXT NOT NULL, latest INTEGER NOT NULL, UNIQUE (rule_id, npi, payer, code)
 );
 CREATE TABLE errors (
   cause INTEGER, number INTEGER, amount INTEGER NOT NULL, open INTEGER NOT NULL, PRIMARY KEY (cause, number)

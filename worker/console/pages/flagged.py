@@ -76,10 +76,9 @@ class _Page:
                 [
                     Column("claim", "Claim", "id"),
                     Column("at", "Flagged (UTC)", "time"),
-                    Column("payer", "Payer"),
-                    Column("provider", "Billing NPI", "id"),
-                    Column("amount", "Charge", "number"),
+                    Column("payer", "Payer, billing NPI"),
                     Column("codes", "Codes", "id"),
+                    Column("amount", "Charge", "number"),
                     Column("why", "Why", "wrap"),
                     Column("state", "State"),
                 ],
@@ -183,11 +182,10 @@ def _row(each: FlaggedRow, *, is_new: bool) -> Row:
         "classes": "links arrived" if is_new else "links",
         "claim": cell(each.claim_id, href=addresses.claim(each.event_id), tone="whole", title=each.claim_id),
         "at": cell(words.moment(each.at), title=words.in_full(each.at)),
-        "payer": cell(each.payer),
-        "provider": cell(each.billing_npi),
+        "payer": [piece(each.payer), piece(each.billing_npi, tone="below id")],
         "amount": cell(words.amount(each.amount)),
         "codes": cell(codes, title=", ".join(each.codes)),
-        "why": [*rules_in(each.rule_ids), piece(each.message, tone="block")],
+        "why": [*rules_in(each.rule_ids), piece(each.message, tone="sentence clamped", title=each.message)],
         "state": [marked(each.state)],
     }
 
