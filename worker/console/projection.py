@@ -15,8 +15,20 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rules import RuleSet, Severity
-from worker.console.changes import BASELINE_STEPS, RECENT_STEPS, Raised, Tally, change_point, raised
-from worker.console.intake import DAY, HOUR, MINUTE, MINUTE_DAYS, OPEN, RELEASED, SENT_AGAIN, Intake, prune
+from worker.console.changes import BASELINE_STEPS, RECENT_STEPS, Raised, Series, change_point, raised
+from worker.console.intake import (
+    DAY,
+    FIVE_MINUTES,
+    HOUR,
+    MINUTE,
+    MINUTE_DAYS,
+    OPEN,
+    RELEASED,
+    RESOLUTIONS,
+    SENT_AGAIN,
+    Intake,
+    prune,
+)
 from worker.console.records import Received
 from worker.console.store import NUMBER_BITS, Store
 from worker.console.views import (
@@ -43,9 +55,7 @@ _MOST_POINTS = 96
 _MOST_SHARES = 200
 _MOST_TRENDS = 60
 _PRUNE_EVERY = HOUR
-_ALARM_STEP = 5 * MINUTE
 _ALARM_STEPS = 2 * BASELINE_STEPS + RECENT_STEPS
-_NOTHING = Tally(0, 0, 0)
 AlarmKind = Literal["rule", "submitter", "payer"]
 
 _ROW = """SELECT f.number, f.event_id, f.claim_id, f.at, f.payer, f.submitter, f.npis, d.claim_type, f.amount, f.codes,
@@ -262,18 +272,17 @@ class Projection:
     def alarms(self) -> list[Alarm]:
         """Rules, submitters and payers above their own baseline: those that last, then those of the last day."""
         now = _ms(self._clock())
-        first = now - now % _ALARM_STEP - (_ALARM_STEPS - 1) * _ALARM_STEP
+        first = now - now % FIVE_MINUTES - (_ALARM_STEPS - 1) * FIVE_MINUTES
         found: list[Alarm] = []
         with self._store.reading() as connection:
-            everything = _series(connection, "all", first, now)
+            everything = _series(connection, "all", first, now).get("")
             kinds: tuple[AlarmKind, ...] = ("rule", "submitter", "payer")
             of_kind = {kind: _series(connection, kind, first, now) for kind in kinds}
-        all_claims = [each.claims for each in everything.get("", [_NOTHING] * _ALARM_STEPS)]
         for kind, several in of_kind.items():
             for key, series in several.items():
-                if kind == "rule":  # which is asked about every claim
-                    series = [each._replace(claims=all_) for each, all_ in zip(series, all_claims, strict=True)]  # noqa: PLW2901
-                for each in raised(series, _ALARM_STEPS - BASELINE_STEPS):
+                # A rule is asked about every claim, so its share is that of all.
+                of_all = series if kind != "rule" or everything is None else series._replace(claims=everything.claims)
+                for each in raised(of_all, _ALARM_STEPS - BASELINE_STEPS):
                     found.append(_alarm(kind, key, each, first))  # noqa: PERF401
         lasting = sorted((each for each in found if each.over is None), key=lambda each: each.since, reverse=True)
         over = [each for each in found if each.over is not None]
@@ -389,7 +398,9 @@ def steps(now: int, window: timedelta, most: int) -> tuple[int, int, int]:
 
 
 def _resolution(step: int, start: int, now: int) -> int:
-    return HOUR if step % HOUR == 0 and start < now - (MINUTE_DAYS * DAY - HOUR) else MINUTE
+    """Of the tallies that make up steps from a time on."""
+    kept = RESOLUTIONS if start >= now - MINUTE_DAYS * DAY else RESOLUTIONS[:1]
+    return next((each for each in kept if step % each == 0), HOUR)
 
 
 def _per_step(connection: sqlite3.Connection, step: int, start: int, now: int) -> dict[int, tuple[int, ...]]:
@@ -413,8 +424,8 @@ def _shares(connection: sqlite3.Connection, kind: str, step: int, start: int, no
 
 
 def _fine_step(step: int, start: int, now: int) -> int:
-    """The part of a trend's step at which a change is looked for."""
-    if _resolution(step, start, now) == HOUR:
+    """The part of a trend's step at which a change is looked for: a tenth or so."""
+    if start < now - MINUTE_DAYS * DAY:
         return HOUR
     return next(part * MINUTE for part in (step // MINUTE // 10, 3, 1) if part and step % (part * MINUTE) == 0)
 
@@ -438,26 +449,26 @@ def _decided(
     rows = connection.execute(
         "SELECT key, at - (at - ?) % ?, sum(cleared + flagged) FROM tallies"  # noqa: S608
         f" WHERE step = ? AND kind = 'payer' AND key IN ({marks}) AND at >= ? GROUP BY 1, 2",
-        (start, step, HOUR if step % HOUR == 0 and _resolution(step, start, now) == HOUR else MINUTE, *payers, start),
+        (start, step, _resolution(step, start, now), *payers, start),
     )
     return {(payer, at): count for payer, at, count in rows}
 
 
-def _series(connection: sqlite3.Connection, kind: str, first: int, now: int) -> dict[str, list[Tally]]:
+def _series(connection: sqlite3.Connection, kind: str, first: int, now: int) -> dict[str, Series]:
     """Key → its tally in each step of the alarms."""
     names = "(SELECT '' AS name)" if kind == "all" else "(SELECT name FROM names WHERE kind = :kind)"
     rows = connection.execute(
-        "SELECT key, (at - :first) / :step, sum(cleared + flagged), sum(flagged), sum(flagged_amount)"  # noqa: S608
-        f" FROM {names} n CROSS JOIN tallies t WHERE t.step = :minute AND t.kind = :kind AND t.key = n.name"
-        " AND t.at >= :first AND t.at <= :now GROUP BY n.name, 2",
-        {"kind": kind, "first": first, "step": _ALARM_STEP, "minute": MINUTE, "now": now},
+        "SELECT t.key, (t.at - :first) / :step, t.cleared + t.flagged, t.flagged, t.flagged_amount"  # noqa: S608
+        f" FROM {names} n CROSS JOIN tallies t WHERE t.step = :step AND t.kind = :kind AND t.key = n.name"
+        " AND t.at >= :first AND t.at <= :now",
+        {"kind": kind, "first": first, "step": FIVE_MINUTES, "now": now},
     )
-    found: dict[str, list[Tally]] = {}
-    for key, step, *tally in rows:
+    found: dict[str, Series] = {}
+    for key, step, claims, flagged, amount in rows:
         series = found.get(key)
         if series is None:
-            series = found[key] = [_NOTHING] * _ALARM_STEPS
-        series[step] = Tally(*tally)
+            series = found[key] = Series([0] * _ALARM_STEPS, [0] * _ALARM_STEPS, [0] * _ALARM_STEPS)
+        series.claims[step], series.flagged[step], series.amounts[step] = claims, flagged, amount
     return found
 
 
@@ -465,12 +476,12 @@ def _alarm(kind: AlarmKind, key: str, found: Raised, first: int) -> Alarm:
     return Alarm(
         kind=kind,
         key=key,
-        since=_time(first + found.since * _ALARM_STEP),
+        since=_time(first + found.since * FIVE_MINUTES),
         rate=100 * found.after.flagged / max(found.after.claims, 1),
         baseline=100 * found.before.flagged / found.before.claims,
         claims=found.after.flagged,
         amount=found.after.amount,
-        over=None if found.over is None else _time(first + found.over * _ALARM_STEP),
+        over=None if found.over is None else _time(first + found.over * FIVE_MINUTES),
     )
 
 
@@ -508,7 +519,7 @@ def _condition(chosen: Filter) -> tuple[str, list[Any]]:
     of_finding = {column: value for column, value in of_finding.items() if value}
     if of_finding:
         kinds = f"SELECT id FROM kinds WHERE {' AND '.join(f'{column} = ?' for column in of_finding)}"  # noqa: S608
-        conditions.append(f"EXISTS (SELECT 1 FROM findings WHERE number = f.number AND kind IN ({kinds}))")  # noqa: S608
+        conditions.append(f"EXISTS (SELECT 1 FROM findings WHERE number = f.number AND +kind IN ({kinds}))")  # noqa: S608
         values += of_finding.values()
     return " AND ".join(conditions) or "1", values
 

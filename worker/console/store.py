@@ -35,7 +35,7 @@ CREATE TABLE flagged (
   npis TEXT NOT NULL, codes TEXT NOT NULL, search TEXT NOT NULL
 );
 CREATE INDEX flagged_claim ON flagged (claim_id);
-CREATE INDEX flagged_state ON flagged (state, amount);
+CREATE INDEX flagged_state ON flagged (state, number, amount);
 CREATE TABLE details (
   number INTEGER PRIMARY KEY, claim_type TEXT NOT NULL, rule_ids TEXT NOT NULL, findings INTEGER NOT NULL,
   message TEXT NOT NULL, topic TEXT NOT NULL, partition INTEGER NOT NULL, offset INTEGER NOT NULL,
