@@ -10,6 +10,7 @@ import msgspec
 from pydantic_core import to_json
 
 from rules import Claim, Decision, Disposition, Finding, Unevaluated
+from rules.engine.decision import Considered
 from worker.x12 import Place, places
 
 Headers = list[tuple[str, bytes]]
@@ -28,6 +29,11 @@ _ORIGIN = "claimscrub_origin"
 """Header of an event on its way to its member's partition: where and when it had come."""
 _CONTENT_UNKNOWN = ("content-type", UNKNOWN_TYPE)
 _ORIGIN_PATTERN = re.compile(rb"([\w.-]{1,249}) (\d{1,10}) (\d{1,19}) (-?\d{1,19})")
+RESUBMITTED = "claimscrub_resubmitted"
+"""Header of a dead letter that was sent again: its topic, partition and offset. It is carried on, so that what has
+become of it can be told."""
+RESUBMITTED_BY = "claimscrub_resubmitted_by"
+"""Header beside it: who sent it again."""
 _NOT_CARRIED_ON = frozenset({"content-type", _ORIGIN})
 _BEFORE_CLAIM = b'{"claim":'
 _BEFORE_DECISION = b',"decision":'
@@ -54,7 +60,7 @@ def decision_content(decision: Decision, claim: Claim, input_digest: str) -> dic
         "not_evaluated": [_unevaluated_content(each) for each in decision.not_evaluated],
         "contract": decision.contract,
         "silenced": [each._asdict() for each in decision.silenced],
-        "history": None if decision.history is None else decision.history._asdict(),
+        "history": _history_content(decision.history),
         "rule_set": {"version": decision.rule_set_version, "digest": decision.rule_set_digest},
         "input_digest": input_digest,
     }
@@ -151,6 +157,13 @@ class Arrival(NamedTuple):
     def event_id(self) -> str:
         """The same for every delivery of one input."""
         return f"{self.topic}-{self.partition}-{self.offset}"
+
+
+def _history_content(history: Considered | None) -> dict[str, Any] | None:
+    if history is None:
+        return None
+    claims, held_since, not_known = history
+    return {"claims": claims, "held_since": held_since, "not_known": not_known}
 
 
 def _finding_content(finding: Finding, place: Place | None) -> dict[str, Any]:

@@ -273,7 +273,7 @@ class Memory:
             counted_from=received,
             most_lines=self._most_lines,
         )
-        begun = self._begun(self._held_since(claim))
+        begun = () if self._meta is not None and self._meta.held_since is not None else self._begun(claim.received_date)
         return begun if changed is record else (*begun, self._stage(key, changed))
 
     def _held_since(self, claim: Claim) -> date | None:
@@ -282,12 +282,9 @@ class Memory:
         return claim.received_date if meta is None or meta.held_since is None else meta.held_since
 
     def _begun(self, held_since: date | None) -> tuple[Change, ...]:
-        """Say what the partition's history rests on, where nobody has yet."""
-        meta = Meta(held_since, self._members.fingerprint, self._partitions)
-        if meta == self._meta:
-            return ()
-        self._meta = meta
-        return ((META_KEY, meta_bytes(meta)),)
+        """Say what the partition's history rests on."""
+        self._meta = Meta(held_since, self._members.fingerprint, self._partitions)
+        return ((META_KEY, meta_bytes(self._meta)),)
 
     def answered(self, key: bytes, answer: Answer) -> tuple[Change, ...]:
         """Add an answer to what is remembered; the records that have changed, none if no claim was meant."""
@@ -313,7 +310,7 @@ class Memory:
         problem = not_to_be_released(record, claim_id, digest)
         if problem:
             raise ClaimError("flagged", problem, "a flagged claim that waits", claim_id)
-        begun = self._begun(None if self._meta is None else self._meta.held_since)
+        begun = () if self._meta is not None else self._begun(None)
         return (*begun, self._stage(key, with_release(record, claim_id, digest, event_id)))
 
     def _stage(self, key: bytes, record: MemberRecord) -> Change:
@@ -339,12 +336,16 @@ class Shelf:
         path: of its folder.
         cache: shared by all partitions.
 
+    Attributes:
+        reads: how often a key was looked up.
+
     Raises:
         HistoryError: another process has the folder.
     """
 
     def __init__(self, path: Path, cache: Cache) -> None:
         self.path = path
+        self.reads = 0
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._rows = self._open(cache)
@@ -384,6 +385,7 @@ class Shelf:
         Raises:
             HistoryError: the disk has lost what was written.
         """
+        self.reads += 1
         try:
             raw: bytes | None = self._rows.get(key)
         except Exception as error:  # noqa: BLE001
@@ -432,6 +434,12 @@ class Shelves:
         self._folder = folder
         self._cache = Cache(_CACHE_BYTES)
         self._open: dict[int, Shelf] = {}
+        self._reads_before = 0
+
+    @property
+    def reads(self) -> int:
+        """How often keys were looked up, on shelves that are closed by now too."""
+        return self._reads_before + sum(shelf.reads for shelf in list(self._open.values()))
 
     def shelf(self, partition: int) -> Shelf:
         """The shelf of a partition.
@@ -447,4 +455,6 @@ class Shelves:
     def keep(self, partitions: Container[int]) -> None:
         """Close all others."""
         for partition in [each for each in self._open if each not in partitions]:
-            self._open.pop(partition).close()
+            shelf = self._open.pop(partition)
+            self._reads_before += shelf.reads
+            shelf.close()

@@ -131,6 +131,17 @@ class Settings(BaseSettings):
         " the history is read from its topic at each start.",
     )
 
+    metrics_host: str = Field(
+        "127.0.0.1",
+        min_length=1,
+        description="Address on which a worker serves /metrics, /healthz and /readyz, to whoever reaches it.",
+    )
+    metrics_port: int = Field(
+        0,
+        ge=0,
+        le=65_000,
+        description="Port of these, 0 for none; of several workers the first has the next port, and so on.",
+    )
     console_host: str = Field("127.0.0.1", min_length=1, description="Address that the console listens on.")
     console_port: int = Field(8063, ge=0, le=65_535, description="Its port; 0 for any that is free.")
     console_token: SecretStr = Field(
@@ -163,6 +174,9 @@ class Settings(BaseSettings):
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severity that is logged."
+    )
+    log_claims: bool = Field(
+        True, description="A line in the log for each flagged claim; dead letters always have one."
     )
 
     @model_validator(mode="after")

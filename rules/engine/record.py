@@ -206,7 +206,9 @@ def standing(record: MemberRecord) -> list[PriorClaim]:
 def _as_of(record: MemberRecord, before: int, but: str = "") -> list[PriorClaim]:
     """The claims as they stood before an ordinal, by their own answers alone; without the deliveries of one event."""
     seen: list[PriorClaim] = []
-    released = {(each.claim_id, each.digest): each.ordinal for each in record.releases if each.ordinal < before}
+    released: dict[tuple[str, str], int] = {}
+    if record.releases:
+        released = {(each.claim_id, each.digest): each.ordinal for each in record.releases if each.ordinal < before}
     for ordinal, digest, known in record.claims:
         if ordinal >= before or known.claim_id == but:
             continue
@@ -366,7 +368,7 @@ def with_claim(
     if kept and today is not None:
         kept = _retained(kept, today, lifetime)
     kept.append(StoredClaim(record.next_ordinal, digest, made))
-    changed = record._replace(claims=tuple(kept), next_ordinal=record.next_ordinal + 1)
+    changed = MemberRecord(tuple(kept), record.next_ordinal + 1, record.dropped_through, record.releases)
     return _bounded(changed, lifetime, most_lines)
 
 

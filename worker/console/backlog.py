@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -40,6 +41,15 @@ def backlog(settings: Settings) -> Backlog:
         return Backlog(0, None, problem=str(error))
     except KafkaException as error:
         return Backlog(0, None, problem=f"the backlog is not known: {error.args[0].str()}")
+
+
+def unread(settings: Settings, positions: Mapping[_Partition, int]) -> int | None:
+    """Records after the offsets that a projection goes on from; None where the brokers do not tell."""
+    try:
+        ends = _offsets(AdminClient(confluent_config(settings)), [*positions], OffsetSpec.latest()) if positions else {}
+    except KafkaException:
+        return None
+    return sum(max(end - positions[place], 0) for place, end in ends.items())
 
 
 def _backlog(settings: Settings) -> Backlog:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -44,11 +45,13 @@ class Follower(threading.Thread):
 
     Attributes:
         caught_up: whether all that was on the topics when it started has been read.
+        counted: told how many records of a topic were taken in.
     """
 
     def __init__(self, settings: Settings, projection: Projection) -> None:
         super().__init__(name="follower", daemon=True)
         self.caught_up = False
+        self.counted: Callable[[str, int], None] = lambda _topic, _records: None
         self._settings = settings
         self._projection = projection
         self._roles = roles(settings)
@@ -169,6 +172,8 @@ class Follower(threading.Thread):
                 self._projection.take(records, moved)
                 if records:
                     self._unreadable = self._projection.problem
+                for topic, count in Counter(record.place.topic for record in records).items():
+                    self.counted(topic, count)
             behind -= ended
             self.caught_up = self.caught_up or not behind
             pause = _RETRY_SECONDS if self._fault else _LOOK_SECONDS

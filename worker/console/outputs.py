@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from worker.codec import RESUBMITTED
 from worker.console.views import Place
 
 MEANT_CODE = "63685"
@@ -19,7 +20,6 @@ MOST_CENTS = 10**12
 _CONNECT = "__connect.errors."
 _X12 = "claimscrub.x12."
 _X12_PARTS = ("interchange", "group", "transaction", "segment")
-_RESUBMITTED = "claimscrub_resubmitted"
 _KEPT_HEADERS = ("ce_", "claimscrub_")
 _TRACE_HEADERS = frozenset({"traceparent", "tracestate", "content-type"})
 
@@ -239,7 +239,7 @@ def kept_headers(headers: Mapping[str, bytes]) -> dict[str, str]:
 
 def resubmission_of(headers: Mapping[str, bytes]) -> Place | None:
     """The dead letter that an output's input was, before it was sent again."""
-    return _place(text(headers, _RESUBMITTED).split(" ")) if _RESUBMITTED in headers else None
+    return _place(text(headers, RESUBMITTED).split(" ")) if RESUBMITTED in headers else None
 
 
 class Fault(NamedTuple):

@@ -302,8 +302,15 @@ class Projection:
 
     def dead_letters(self, limit: int, before: int | None = None) -> list[DeadLetterRow]:
         """Dead letters, newest first; before the row with a number."""
+        return self._dead_letters("d.number < ?", _before(before), limit)
+
+    def dead_letter(self, event_id: str) -> DeadLetterRow | None:
+        """A dead letter by its event's id."""
+        return next(iter(self._dead_letters("d.event_id = ?", event_id, 1)), None)
+
+    def _dead_letters(self, condition: str, value: int | str, limit: int) -> list[DeadLetterRow]:
         with self._store.reading() as connection:
-            rows = connection.execute(_DEADLETTERS, (_before(before), limit)).fetchall()
+            rows = connection.execute(_DEADLETTERS.format(condition), (value, limit)).fetchall()
         return [
             DeadLetterRow(
                 number=number,
@@ -376,7 +383,7 @@ _DEADLETTERS = """SELECT d.number, d.at, d.event_id, d.claim_id, d.topic, d.part
     AND r.offset = d.offset AND r.event_id = (
       SELECT event_id FROM resubmissions l WHERE l.topic = d.topic AND l.partition = d.partition AND l.offset = d.offset
       ORDER BY at DESC, length(event_id) DESC, event_id DESC LIMIT 1)
-  WHERE d.number < ? ORDER BY d.number DESC LIMIT ?"""
+  WHERE {} ORDER BY d.number DESC LIMIT ?"""
 _OVERRIDES = """SELECT o.number, o.at, o.topic, o.partition, o.offset, o.event_id, o.claim_id, o.user, o.reason,
     o.flagged_event_id, o.rule_ids, o.amount, r.event_id IS NOT NULL, d.reason
   FROM overrides o LEFT JOIN releases r ON r.event_id = o.event_id LEFT JOIN deadletters d ON d.event_id = o.event_id
