@@ -56,14 +56,13 @@ def frame(service: Service, title: str, here: str = "") -> Iterator[None]:
         with tag("div").classes("top-end"):
             _state(service)
             _theme()
-            if service.settings.console_token.get_secret_value():
-                with tag("form").props('method="post" action="/logout"'), tag("button").classes("as-button bare"):
-                    text("Sign out")
+            _sign_out(service)
             with tag("details").classes("small-nav"):
                 with tag("summary"):
                     text("Menu")
                 with tag("nav").props('aria-label="Pages"'):
                     _links(here)
+                    _sign_out(service)
     with tag("div").classes("main").props('id="content" tabindex="-1"'):  # Quasar's page is the main element
         _trouble(service)
         yield
@@ -74,6 +73,12 @@ def _links(here: str) -> None:
         made = link(name, path)
         if path == here:
             made.props('aria-current="page"')
+
+
+def _sign_out(service: Service) -> None:
+    if service.settings.console_token.get_secret_value():
+        with tag("form").props('method="post" action="/logout"'), tag("button").classes("as-button bare"):
+            text("Sign out")
 
 
 def _state(service: Service) -> None:

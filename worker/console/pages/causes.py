@@ -83,7 +83,7 @@ def _row(each: Cluster, window: timedelta) -> Row:
         "key": "|".join(common.values()),
         "classes": "links",
         "rule": cell(each.rule_id, href=addresses.flagged(**common), tone="whole", title=each.name),
-        "why": [piece(each.message, tone="block clamped sentence", title=each.message), *started],
+        "why": [piece(each.message, tone="sentence clamped", title=each.message), *started],
         "provider": cell(each.provider),
         "payer": cell(each.payer),
         "code": cell(each.code),

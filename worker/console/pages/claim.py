@@ -232,7 +232,7 @@ def _others(decision: Content) -> None:
         with tag("section").classes("panel"):
             heading(f"{name}, {len(some)}")
             for each, said in some:
-                with tag("div").classes("item"):
+                with tag("div").classes("item row-of"):
                     if each["rule_id"]:
                         link(each["rule_id"], addresses.rule(each["rule_id"])).classes("id")
                     text((f"line {each['line']}: " if each.get("line") else "") + said)
@@ -267,5 +267,5 @@ def _identity(view: ClaimView) -> None:
             fact("Its digest", str(rule_set.get("digest") or ""), classes="id")
             fact("Digest of the claim event", str(decision.get("input_digest") or ""), classes="id")
             for name in sorted(view.headers):
-                if not name.startswith("ce_"):
+                if not name.startswith(("ce_", "content-")):
                     fact(name, view.headers[name], classes="id")

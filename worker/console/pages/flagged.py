@@ -185,7 +185,7 @@ def _row(each: FlaggedRow, *, is_new: bool) -> Row:
         "payer": [piece(each.payer), piece(each.billing_npi, tone="below id")],
         "amount": cell(words.amount(each.amount)),
         "codes": cell(codes, title=", ".join(each.codes)),
-        "why": [*rules_in(each.rule_ids), piece(each.message, tone="block clamped sentence", title=each.message)],
+        "why": [*rules_in(each.rule_ids), piece(each.message, tone="sentence clamped", title=each.message)],
         "state": [marked(each.state)],
     }
 

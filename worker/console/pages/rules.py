@@ -11,6 +11,7 @@ from rules.engine.explain import explain
 from rules.engine.rule import ALWAYS, Rule
 from worker.console import addresses, words
 from worker.console.layout import (
+    Cell,
     Column,
     Ledger,
     Row,
@@ -130,17 +131,21 @@ def _spoken(hits: RuleHits | None) -> int:
 
 def _row(rule: Rule, hits: RuleHits | None, changed: date | None) -> Row:
     status = [] if rule.status == "active" else [marked(rule.status)]
-    would = words.count(hits.would_have_flagged if hits else 0) if rule.status == "preview" else ""
+    # A nought is left out: what is there stands out, and a telephone's cards stay short.
     return {
         "key": rule.id,
         "classes": "links",
         "id": cell(rule.id, href=addresses.rule(rule.id), tone="whole"),
         "title": [{"text": rule.title, "title": rule.name}, *status],
         "severity": [marked(rule.severity.value)],
-        "flagged": cell(words.count(hits.flagged) if hits else "0"),
-        "noted": cell(words.count(hits.noted) if hits else "0"),
-        "would": cell(would),
-        "amount": cell(words.amount(hits.amount) if hits else words.amount(0)),
-        "last": cell(words.moment(hits.last_at if hits else None)),
-        "changed": cell(words.day(changed)),
+        "flagged": _count(hits.flagged if hits else 0),
+        "noted": _count(hits.noted if hits else 0),
+        "would": _count(hits.would_have_flagged if hits else 0),
+        "amount": cell(words.amount(hits.amount)) if hits and hits.amount else [],
+        "last": cell(words.moment(hits.last_at), title=words.in_full(hits.last_at)) if hits else [],
+        "changed": cell(words.day(changed)) if changed else [],
     }
+
+
+def _count(number: int) -> list[Cell]:
+    return cell(words.count(number)) if number else []
