@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from rules import ClaimError, RuleSet
 from rules.engine.examples import CLINIC_NPI, SURGEON_NPI, a_line
+from tests.bench.console import measure
 from tests.console.outputs import NOON, Outputs, at_minute, event_id_of
 from worker.console.projection import Projection
 from worker.console.records import Received
@@ -380,10 +381,11 @@ def test_unreadable(projection: Projection, outputs: Outputs) -> None:
     outputs.decide("C2", datetime.fromtimestamp(0, UTC), flagged=True)
     take(projection, outputs)
     assert len(projection.flagged(Filter(), 10)) == 1
-    assert "topic claims.flagged: 3 records could not be read, last partition 0, offset 3" in projection.problem
-    assert "claims.cleared: 1 records" in projection.problem
-    assert "claims.overrides: 1 records" in projection.problem
-    assert "Avery" not in projection.problem
+    said = projection.unreadable()
+    assert "topic claims.flagged: 3 records could not be read, last partition 0, offset 3" in said
+    assert "claims.cleared: 1 records" in said
+    assert "claims.overrides: 1 records" in said
+    assert "Avery" not in said
 
 
 def test_forgets(projection: Projection, outputs: Outputs, clock: Clock) -> None:
@@ -396,12 +398,15 @@ def test_forgets(projection: Projection, outputs: Outputs, clock: Clock) -> None
     outputs.release(one, at_minute(1))
     outputs.refuse(ClaimError("$", "released before", "one release"), at_minute(1), "-".join(map(str, two.place)))
     outputs.decide("C2", NOON + timedelta(days=20))
+    outputs.add("cleared", b"not a claim")
     take(projection, outputs)
+    assert projection.unreadable()
     clock.time = NOON + timedelta(days=32)
     take(projection, outputs, [])
     assert projection.flagged(Filter(state=None), 10) == []
     assert projection.clusters(timedelta(days=60)) == []
-    assert projection.rule_hits() == {} or "UNT001" not in projection.rule_hits()
+    assert projection.unreadable() == ""
+    assert "UNT001" not in projection.rule_hits()
     assert projection.now(timedelta(days=31)).claims == 1
     assert projection.choices().payers == ("MEDICARE_FFS",)
     assert [(row.outcome, row.problem[:3]) for row in projection.overrides(10)] == [
@@ -459,3 +464,12 @@ def take(projection: Projection, outputs: Outputs, records: list[Received] | Non
     """All that was published, or these."""
     taken = outputs.records if records is None else records
     projection.take(taken, {(record.place.topic, 0): record.place.offset + 1 for record in taken})
+
+
+def test_bench(tmp_path: Path, ruleset: RuleSet) -> None:
+    """The benchmark of the projection gives a figure for each question; what it is is nobody's business here."""
+    results = measure(ruleset, tmp_path, flagged=300, cleared=1_000, times=2)
+    assert results["records_per_second"].keys() == {"cleared", "flagged", "deadletter"}
+    for measured in results["milliseconds"].values():
+        assert {"now, a day", "causes, a week", "alarms", "flagged: open"} <= measured.keys()
+        assert all(figures["p99"] >= figures["median"] >= 0 for figures in measured.values())

@@ -46,6 +46,7 @@ class Follower(threading.Thread):
 
     Attributes:
         caught_up: whether all that was on the topics when it started has been read.
+        unreadable: what records could not be read, in a sentence; the rest is shown all the same.
         counted: told how many records of a topic were taken in.
     """
 
@@ -59,12 +60,12 @@ class Follower(threading.Thread):
         self._stopping = threading.Event()
         self._fault = ""
         self._missing = ""
-        self._unreadable = ""
+        self.unreadable = projection.unreadable()
 
     @property
     def problem(self) -> str:
-        """What is wrong, in a sentence; blank where nothing is."""
-        return "; ".join(filter(None, (self._fault, self._missing, self._unreadable)))
+        """What keeps it from reading, in a sentence; blank where nothing does."""
+        return "; ".join(filter(None, (self._fault, self._missing)))
 
     def stop(self) -> None:
         """End it, and wait a moment for its end; brokers that do not answer may hold it up, but nothing it was at."""
@@ -172,7 +173,7 @@ class Follower(threading.Thread):
             if moved:
                 self._projection.take(records, moved)
                 if records:
-                    self._unreadable = self._projection.problem
+                    self.unreadable = self._projection.unreadable()
                 for topic, count in Counter(record.place.topic for record in records).items():
                     self.counted(topic, count)
             behind -= ended

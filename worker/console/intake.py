@@ -23,7 +23,6 @@ from worker.console.outputs import (
 )
 from worker.console.records import Received
 from worker.console.store import NUMBER_BITS
-from worker.console.views import Place
 
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
 FIVE_MINUTES = 5 * MINUTE
@@ -51,11 +50,13 @@ class Intake:
         connection: in a transaction.
         would_flag: ids of the previews that would flag claims.
         seen: names that were written before, with the day; the caller forgets them if the transaction fails.
+        now: in milliseconds.
     """
 
     def __init__(
-        self, connection: sqlite3.Connection, would_flag: frozenset[str], seen: dict[tuple[str, str], int]
+        self, connection: sqlite3.Connection, would_flag: frozenset[str], seen: dict[tuple[str, str], int], now: int
     ) -> None:
+        self._today = day_of(now)
         self._db = connection
         self._would_flag = would_flag
         self._seen = seen
@@ -75,13 +76,13 @@ class Intake:
         latest = 0
         for record in records:
             if record.timestamp <= 0:
-                self._unreadable(record.place, "no timestamp; expected one")
+                self._unreadable(record, "no timestamp; expected one")
                 continue
             latest = max(latest, record.timestamp)
             try:
                 take[record.role](record)
             except UnreadableError as error:
-                self._unreadable(record.place, str(error))
+                self._unreadable(record, str(error))
         self._write_states()
         self._write_tallies()
         if latest:
@@ -210,11 +211,12 @@ class Intake:
             ),
         )  # fmt: skip
 
-    def _unreadable(self, place: Place, reason: str) -> None:
+    def _unreadable(self, record: Received, reason: str) -> None:
+        place = record.place
         self._db.execute(
-            "INSERT INTO unreadable VALUES (?, 1, ?, ?) ON CONFLICT DO UPDATE"
+            "INSERT INTO unreadable VALUES (?, ?, 1, ?, ?) ON CONFLICT DO UPDATE"
             " SET records = records + 1, place = excluded.place, reason = excluded.reason",
-            (place.topic, f"partition {place.partition}, offset {place.offset}", reason),
+            (place.topic, self._today, f"partition {place.partition}, offset {place.offset}", reason),
         )
 
     def _resubmitted(self, record: Received, event_id: str, outcome: str) -> None:
@@ -358,7 +360,7 @@ def prune(connection: sqlite3.Connection, keep_days: int, now: int) -> None:
     connection.execute("DELETE FROM resubmissions WHERE at < ?", (since,))
     connection.execute("DELETE FROM tallies WHERE step = ? AND at < ?", (HOUR, since - since % HOUR))
     connection.execute("DELETE FROM tallies WHERE step < ? AND at < ?", (HOUR, now - MINUTE_DAYS * DAY))
-    for table in ("hits", "names"):
+    for table in ("hits", "names", "unreadable"):
         connection.execute(f"DELETE FROM {table} WHERE day < ?", (day_of(since),))  # noqa: S608
     connection.execute("DELETE FROM cleared WHERE at < ?", (max(since, _oldest_cleared(connection)),))
 

@@ -101,7 +101,7 @@ class Projection:
         seen = dict(self._seen)
         now = _ms(self._clock())
         with self._store.writing() as connection:
-            intake = Intake(connection, self._would_flag, seen)
+            intake = Intake(connection, self._would_flag, seen, now)
             intake.take(records)
             intake.advance(positions)
             is_due = now - self._pruned >= _PRUNE_EVERY
@@ -138,14 +138,15 @@ class Projection:
         """Close the file."""
         self._store.close()
 
-    @property
-    def problem(self) -> str:
-        """What could not be read; blank where everything could."""
+    def unreadable(self) -> str:
+        """What could not be read in the days that are kept, in a sentence; blank where everything could."""
         with self._store.reading() as connection:
-            rows = connection.execute("SELECT topic, records, place, reason FROM unreadable ORDER BY topic").fetchall()
+            rows = connection.execute(
+                "SELECT topic, sum(records), place, reason, max(day) FROM unreadable GROUP BY topic ORDER BY topic"
+            ).fetchall()
         return "; ".join(
             f"topic {topic}: {records} records could not be read, last {place}: {reason}"
-            for topic, records, place, reason in rows
+            for topic, records, place, reason, _ in rows
         )
 
     def version(self) -> int:
