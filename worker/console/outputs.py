@@ -201,7 +201,7 @@ def _decided(claim: _Claim, decision: OutputDecision) -> DecidedClaim:
     line_codes = tuple(_code(line.procedure_code) for line in lines)
     rendering = [claim.rendering_provider, *(line.rendering_provider for line in lines)]
     starts = [claim.statement_from_date, *(line.service_date for line in lines)]
-    ends = [claim.statement_through_date, *(line.service_date_through or line.service_date for line in lines)]
+    ends = [claim.statement_through_date, *starts, *(line.service_date_through for line in lines)]
     return DecidedClaim(
         decision=decision,
         claim_type=claim.claim_type,
