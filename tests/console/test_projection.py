@@ -56,7 +56,7 @@ def test_flagged_claim(projection: Projection, outputs: Outputs) -> None:
     """A flagged claim is in the table with what its decision says, and its page has the decision as published."""
     record = outputs.decide(
         "C1", at_minute(5), flagged=True, submitter_id="sub1",
-        headers=[("traceparent", b"00-1-2-00"), ("x-patient", b"Avery Example"), ("claimscrub_resubmitted_by", b"kim")],
+        headers=[("traceparent", b"00-1-2-00"), ("claimscrub_patient", b"Avery Example")],
     )  # fmt: skip
     take(projection, outputs)
     (row,) = projection.flagged(Filter(), 10)
@@ -75,7 +75,7 @@ def test_flagged_claim(projection: Projection, outputs: Outputs) -> None:
     assert str(view.service_from) == str(view.service_to) == "2026-08-03"
     assert view.headers["ce_subject"] == "C1"
     assert view.headers["traceparent"] == "00-1-2-00"
-    assert "x-patient" not in view.headers
+    assert "claimscrub_patient" not in view.headers
     assert projection.claim("unknown") is None
 
 
@@ -375,6 +375,7 @@ def test_unreadable(projection: Projection, outputs: Outputs) -> None:
     """What is not what its topic is for is counted and told, without a word of what it held, and the rest is there."""
     outputs.add("flagged", b'{"claim":{"claim_type":"Avery Example"},"decision":{"claim_id":7}}')
     outputs.add("flagged", None)
+    outputs.add("flagged", b'{"claim":' + b"[" * 100_000)
     outputs.add("cleared", b"\xff\xfe")
     outputs.add("overrides", b'{"override":{}}')
     outputs.decide("C1", flagged=True)
@@ -382,7 +383,7 @@ def test_unreadable(projection: Projection, outputs: Outputs) -> None:
     take(projection, outputs)
     assert len(projection.flagged(Filter(), 10)) == 1
     said = projection.unreadable()
-    assert "topic claims.flagged: 3 records could not be read, last partition 0, offset 3" in said
+    assert "topic claims.flagged: 4 records could not be read, last partition 0, offset 4" in said
     assert "claims.cleared: 1 records" in said
     assert "claims.overrides: 1 records" in said
     assert "Avery" not in said
@@ -447,6 +448,23 @@ def sqlite_file(folder: Path) -> bytes:
     connection.commit()
     connection.close()
     return path.read_bytes()
+
+
+def test_blanks(projection: Projection, outputs: Outputs) -> None:
+    """A claim with blanks where something is missing is read as the worker has read it."""
+    blank = a_line(units="2", service_date="", charge_amount="1234.565")
+    outputs.decide(
+        "C1", flagged=True, lines=[blank], total_charge_amount="", billing_provider="", rendering_provider=""
+    )
+    outputs.decide("C2", statement_from_date="", service_facility="", lines=[a_line(rendering_provider="")])
+    take(projection, outputs)
+    assert projection.unreadable() == ""
+    (row,) = projection.flagged(Filter(), 10)
+    assert (row.billing_npi, row.amount) == ("", 123_456)
+    view = projection.claim(row.event_id)
+    assert view is not None
+    assert (view.rendering_npis, view.service_from, view.service_to) == ((), None, None)
+    assert projection.now(HOUR).claims == 2
 
 
 def test_failed_batch(projection: Projection, outputs: Outputs) -> None:

@@ -240,16 +240,18 @@ class Projection:
         step, start, count = steps(now, window, _MOST_TRENDS)
         fine = _fine_step(step, start, now)
         with self._store.reading() as connection:
-            rows = connection.execute(_CLUSTERS, (start << NUMBER_BITS, limit)).fetchall()
-            met = _met(connection, [row[0] for row in rows], fine, start)
-            decided = _decided(connection, {row[3] for row in rows}, fine, start, now)
-        bins = range(start, start + count * step, fine)
+            rows = connection.execute(_CLUSTERS, (start << NUMBER_BITS, (now + 1) << NUMBER_BITS, limit)).fetchall()
+            bins = range(start, start + count * step, fine)
+            met = _met(connection, [row[0] for row in rows], bins)
+            decided = _decided(connection, {row[3] for row in rows}, bins, now)
         a_step = step // fine
         clusters = []
         for cause, rule_id, npi, payer, code, name, message, claims, amount, ever, first, last in rows:
-            counts = [met.get((cause, at), 0) for at in bins]
-            # In a step in which claims of the cause are there, claims were decided, whatever else is known.
-            exposures = [max(decided.get((payer, at), 0), seen) for at, seen in zip(bins, counts, strict=True)]
+            counts, exposures = [0] * len(bins), decided[payer][:]
+            for each, seen in met[cause]:
+                counts[each] = seen
+                # Where claims of the cause are, claims were decided, whatever else is known.
+                exposures[each] = max(exposures[each], seen)
             changed = change_point(counts, exposures)
             clusters.append(
                 Cluster(
@@ -369,7 +371,7 @@ class Projection:
 _CLUSTERS = """WITH biggest AS (
     SELECT cause, sum(open) AS claims, sum(open * amount) AS amount, count(*) AS ever, min(number) AS first,
       max(number) AS last
-    FROM errors WHERE +number >= ? GROUP BY cause)
+    FROM errors WHERE +number >= ? AND +number < ? GROUP BY cause)
   SELECT cause, rule_id, npi, payer, code, name, message, claims, amount, ever, first, last
   FROM biggest JOIN causes ON id = cause
   ORDER BY amount DESC, claims DESC, ever DESC, rule_id, npi, payer, code LIMIT ?"""
@@ -438,28 +440,32 @@ def _fine_step(step: int, start: int, now: int) -> int:
     return next(part * MINUTE for part in (step // MINUTE // 10, 3, 1) if part and step % (part * MINUTE) == 0)
 
 
-def _met(connection: sqlite3.Connection, causes: list[int], step: int, start: int) -> dict[tuple[int, int], int]:
-    """(cause, start of a step) → its claims."""
+def _met(connection: sqlite3.Connection, causes: list[int], bins: range) -> dict[int, list[tuple[int, int]]]:
+    """Cause → its claims in each bin that has any."""
     marks = ",".join("?" * len(causes))
     rows = connection.execute(
-        f"SELECT cause, (number >> {NUMBER_BITS}) - ((number >> {NUMBER_BITS}) - ?) % ?, count(*) FROM errors"  # noqa: S608
-        f" WHERE cause IN ({marks}) AND number >= ? GROUP BY 1, 2",
-        (start, step, *causes, start << NUMBER_BITS),
+        f"SELECT cause, ((number >> {NUMBER_BITS}) - ?) / ?, count(*) FROM errors"  # noqa: S608
+        f" WHERE cause IN ({marks}) AND number >= ? AND number < ? GROUP BY 1, 2",
+        (bins.start, bins.step, *causes, bins.start << NUMBER_BITS, bins.stop << NUMBER_BITS),
     )
-    return {(cause, at): count for cause, at, count in rows}
+    found: dict[int, list[tuple[int, int]]] = {cause: [] for cause in causes}
+    for cause, each, count in rows:
+        found[cause].append((each, count))
+    return found
 
 
-def _decided(
-    connection: sqlite3.Connection, payers: set[str], step: int, start: int, now: int
-) -> dict[tuple[str, int], int]:
-    """(payer, start of a step) → claims decided."""
+def _decided(connection: sqlite3.Connection, payers: set[str], bins: range, now: int) -> dict[str, list[int]]:
+    """Payer → claims decided in each bin."""
     marks = ",".join("?" * len(payers))
     rows = connection.execute(
-        "SELECT key, at - (at - ?) % ?, sum(cleared + flagged) FROM tallies"  # noqa: S608
-        f" WHERE step = ? AND kind = 'payer' AND key IN ({marks}) AND at >= ? GROUP BY 1, 2",
-        (start, step, _resolution(step, start, now), *payers, start),
+        "SELECT key, (at - ?) / ?, sum(cleared + flagged) FROM tallies"  # noqa: S608
+        f" WHERE step = ? AND kind = 'payer' AND key IN ({marks}) AND at >= ? AND at < ? GROUP BY 1, 2",
+        (bins.start, bins.step, _resolution(bins.step, bins.start, now), *payers, bins.start, bins.stop),
     )
-    return {(payer, at): count for payer, at, count in rows}
+    found = {payer: [0] * len(bins) for payer in payers}
+    for payer, each, count in rows:
+        found[payer][each] = count
+    return found
 
 
 def _series(connection: sqlite3.Connection, kind: str, first: int, now: int) -> dict[str, Series]:
