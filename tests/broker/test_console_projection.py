@@ -79,7 +79,7 @@ def followed(settings: Settings, path: Path, ruleset: RuleSet) -> Iterator[Proje
     try:
         eventually(lambda: follower.caught_up)
         yield projection
-        assert "read" not in follower.problem
+        assert (follower.problem, follower.unreadable) == ("", "")
     finally:
         follower.stop()
         projection.close()

@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from worker.console.changes import BASELINE_STEPS, RECENT_STEPS, Raised, Tally, change_point, raised
+from worker.console.changes import BASELINE_STEPS, RECENT_STEPS, Raised, Series, Tally, change_point, raised
 
 SEEDS = range(300)
 
@@ -118,4 +118,5 @@ def tally(random: Random, claims: int, share: float) -> Tally:
 
 def raised_in(series: list[Tally]) -> list[Raised]:
     """What was raised in the last day of a series."""
-    return raised(series, max(1, len(series) - BASELINE_STEPS))
+    claims, flagged, amounts = map(list, zip(*series, strict=True))
+    return raised(Series(claims, flagged, amounts), max(1, len(series) - BASELINE_STEPS))

@@ -7,6 +7,7 @@ or the morning after a quiet night, changes the one and not the other.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 from math import exp, lgamma, log
 from typing import NamedTuple
 
@@ -65,6 +66,14 @@ class Tally(NamedTuple):
     amount: int
 
 
+class Series(NamedTuple):
+    """What a tally has for each step, oldest first."""
+
+    claims: list[int]
+    flagged: list[int]
+    amounts: list[int]
+
+
 class Raised(NamedTuple):
     """A time in which a share of flagged claims was above its baseline.
 
@@ -79,7 +88,7 @@ class Raised(NamedTuple):
     after: Tally
 
 
-def raised(series: Sequence[Tally], first: int) -> list[Raised]:
+def raised(series: Series, first: int) -> list[Raised]:
     """The times, begun at or after a step, in which the share of flagged claims was above its own baseline.
 
     At each step the last three are compared with the 288 before them (15 minutes and a day, at steps of five minutes):
@@ -95,28 +104,28 @@ def raised(series: Sequence[Tally], first: int) -> list[Raised]:
     A slow rise over days becomes its own baseline.
 
     Args:
-        series: of each step, oldest first.
+        series: of one rule, submitter or payer.
         first: the first step that is looked at.
     """
-    sums = [Tally(0, 0, 0)]
-    for each in series:
-        claims, flagged, amount = sums[-1]
-        sums.append(Tally(claims + each.claims, flagged + each.flagged, amount + each.amount))
+    claims, flagged, amounts = ([0, *accumulate(each)] for each in series)
 
     def between(start: int, end: int) -> Tally:
         """From a step to before another."""
-        one, other = sums[max(start, 0)], sums[max(end, 0)]
-        return Tally(other.claims - one.claims, other.flagged - one.flagged, other.amount - one.amount)
+        start = max(start, 0)
+        return Tally(claims[end] - claims[start], flagged[end] - flagged[start], amounts[end] - amounts[start])
 
     found: list[Raised] = []
     lasting: tuple[int, Tally] | None = None
     is_old = False
     quiet = 0
-    for step in range(first, len(series)):
-        recent = between(step + 1 - RECENT_STEPS, step + 1)
+    steps = len(series.claims)
+    for step in range(first, steps):
+        start = max(step + 1 - RECENT_STEPS, 0)
+        if lasting is None and flagged[step + 1] - flagged[start] < _LEAST_CLAIMS:
+            continue
+        recent = between(start, step + 1)
         if lasting is None:
-            if recent.flagged >= _LEAST_CLAIMS and recent.claims >= _LEAST_RECENT:
-                start = step + 1 - RECENT_STEPS
+            if recent.claims >= _LEAST_RECENT:
                 baseline = between(start - BASELINE_STEPS, start)
                 if _is_raised(recent, baseline):
                     since = max(range(start, step + 1), key=lambda each: _surprise(between(each, step + 1), baseline))
@@ -131,7 +140,7 @@ def raised(series: Sequence[Tally], first: int) -> list[Raised]:
             lasting = None
     if lasting is not None and not is_old:
         since, baseline = lasting
-        found.append(Raised(since, None, baseline, between(since, len(series))))
+        found.append(Raised(since, None, baseline, between(since, steps)))
     return found
 
 

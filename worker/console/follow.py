@@ -30,6 +30,7 @@ _LOOK_SECONDS = 20.0
 """Between two looks at which topics and partitions there are."""
 _RETRY_SECONDS = 2.0
 _TIMEOUT_SECONDS = 10.0
+_STOP_SECONDS = 2.0
 
 log = structlog.get_logger("claimscrub.console")
 
@@ -45,6 +46,7 @@ class Follower(threading.Thread):
 
     Attributes:
         caught_up: whether all that was on the topics when it started has been read.
+        unreadable: what records could not be read, in a sentence; the rest is shown all the same.
         counted: told how many records of a topic were taken in.
     """
 
@@ -58,18 +60,18 @@ class Follower(threading.Thread):
         self._stopping = threading.Event()
         self._fault = ""
         self._missing = ""
-        self._unreadable = ""
+        self.unreadable = projection.unreadable()
 
     @property
     def problem(self) -> str:
-        """What is wrong, in a sentence; blank where nothing is."""
-        return "; ".join(filter(None, (self._fault, self._missing, self._unreadable)))
+        """What keeps it from reading, in a sentence; blank where nothing does."""
+        return "; ".join(filter(None, (self._fault, self._missing)))
 
     def stop(self) -> None:
-        """End it, and wait for its end."""
+        """End it, and wait a moment for its end; brokers that do not answer may hold it up, but nothing it was at."""
         self._stopping.set()
         if self.is_alive():
-            self.join()
+            self.join(_STOP_SECONDS)
 
     def run(self) -> None:
         """Until it is stopped, whatever the brokers do."""
@@ -171,7 +173,7 @@ class Follower(threading.Thread):
             if moved:
                 self._projection.take(records, moved)
                 if records:
-                    self._unreadable = self._projection.problem
+                    self.unreadable = self._projection.unreadable()
                 for topic, count in Counter(record.place.topic for record in records).items():
                     self.counted(topic, count)
             behind -= ended

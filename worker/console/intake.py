@@ -6,6 +6,8 @@ import json
 import sqlite3
 import zlib
 from collections.abc import Iterable, Mapping
+from operator import add
+from typing import Any
 
 from worker.console.outputs import (
     DecidedClaim,
@@ -21,11 +23,13 @@ from worker.console.outputs import (
 )
 from worker.console.records import Received
 from worker.console.store import NUMBER_BITS
-from worker.console.views import Place
 
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
+FIVE_MINUTES = 5 * MINUTE
+RESOLUTIONS = (HOUR, FIVE_MINUTES, MINUTE)
+"""Of tallies: so that no page has to add up more than some hundred steps of each."""
 MINUTE_DAYS = 3
-"""Tallies of minutes are kept for so many days; of hours for as long as everything."""
+"""Tallies of minutes are kept for so many days; of hours as long as everything."""
 MOST_CLEARED = 5_000_000
 """So many of the latest cleared claims are known by their ids: beyond them a repeated event counts again, and a flagged
 claim that is read only then does not show that it was cleared since. At 60 to 100 bytes each."""
@@ -46,11 +50,13 @@ class Intake:
         connection: in a transaction.
         would_flag: ids of the previews that would flag claims.
         seen: names that were written before, with the day; the caller forgets them if the transaction fails.
+        now: in milliseconds.
     """
 
     def __init__(
-        self, connection: sqlite3.Connection, would_flag: frozenset[str], seen: dict[tuple[str, str], int]
+        self, connection: sqlite3.Connection, would_flag: frozenset[str], seen: dict[tuple[str, str], int], now: int
     ) -> None:
+        self._today = day_of(now)
         self._db = connection
         self._would_flag = would_flag
         self._seen = seen
@@ -70,13 +76,13 @@ class Intake:
         latest = 0
         for record in records:
             if record.timestamp <= 0:
-                self._unreadable(record.place, "no timestamp; expected one")
+                self._unreadable(record, "no timestamp; expected one")
                 continue
             latest = max(latest, record.timestamp)
             try:
                 take[record.role](record)
             except UnreadableError as error:
-                self._unreadable(record.place, str(error))
+                self._unreadable(record, str(error))
         self._write_states()
         self._write_tallies()
         if latest:
@@ -205,11 +211,12 @@ class Intake:
             ),
         )  # fmt: skip
 
-    def _unreadable(self, place: Place, reason: str) -> None:
+    def _unreadable(self, record: Received, reason: str) -> None:
+        place = record.place
         self._db.execute(
-            "INSERT INTO unreadable VALUES (?, 1, ?, ?) ON CONFLICT DO UPDATE"
+            "INSERT INTO unreadable VALUES (?, ?, 1, ?, ?) ON CONFLICT DO UPDATE"
             " SET records = records + 1, place = excluded.place, reason = excluded.reason",
-            (place.topic, f"partition {place.partition}, offset {place.offset}", reason),
+            (place.topic, self._today, f"partition {place.partition}, offset {place.offset}", reason),
         )
 
     def _resubmitted(self, record: Received, event_id: str, outcome: str) -> None:
@@ -248,12 +255,13 @@ class Intake:
             self._name("rule", rule_id, at)
 
     def _write_tallies(self) -> None:
-        rows = [(MINUTE, *place, *tally) for place, tally in self._tallies.items()]
-        hours: dict[tuple[str, str, int], _Tally] = {}
-        for (kind, key, at), tally in self._tallies.items():
-            place = (kind, key, at - at % HOUR)
-            hours[place] = list(map(sum, zip(hours[place], tally, strict=True))) if place in hours else tally
-        rows += [(HOUR, *place, *tally) for place, tally in hours.items()]
+        rows: list[tuple[Any, ...]] = []
+        for step in RESOLUTIONS:
+            sums: dict[tuple[str, str, int], _Tally] = {}
+            for (kind, key, at), tally in self._tallies.items():
+                place = (kind, key, at - at % step)
+                sums[place] = list(map(add, sums[place], tally)) if place in sums else tally
+            rows += [(step, *place, *tally) for place, tally in sums.items()]
         self._db.executemany(
             "INSERT INTO tallies VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
             " cleared = cleared + excluded.cleared, flagged = flagged + excluded.flagged,"
@@ -351,8 +359,8 @@ def prune(connection: sqlite3.Connection, keep_days: int, now: int) -> None:
     connection.execute("DELETE FROM causes WHERE id NOT IN (SELECT cause FROM errors)")
     connection.execute("DELETE FROM resubmissions WHERE at < ?", (since,))
     connection.execute("DELETE FROM tallies WHERE step = ? AND at < ?", (HOUR, since - since % HOUR))
-    connection.execute("DELETE FROM tallies WHERE step = ? AND at < ?", (MINUTE, now - MINUTE_DAYS * DAY))
-    for table in ("hits", "names"):
+    connection.execute("DELETE FROM tallies WHERE step < ? AND at < ?", (HOUR, now - MINUTE_DAYS * DAY))
+    for table in ("hits", "names", "unreadable"):
         connection.execute(f"DELETE FROM {table} WHERE day < ?", (day_of(since),))  # noqa: S608
     connection.execute("DELETE FROM cleared WHERE at < ?", (max(since, _oldest_cleared(connection)),))
 

@@ -98,9 +98,11 @@ def _trouble(service: Service) -> None:
     shown = ui.label().classes("banner").props('role="alert"')
 
     def update() -> None:
-        missing = service.missing
-        shown.set_text(f"What is shown may be old: {'; '.join(missing)}." if missing else "")
-        shown.set_visibility(bool(missing))
+        missing, unreadable = service.missing, service.follower.unreadable
+        said = [f"What is shown may be old: {'; '.join(missing)}."] if missing else []
+        said += [f"Something is not shown: {unreadable}."] if unreadable else []
+        shown.set_text(" ".join(said))
+        shown.set_visibility(bool(said))
 
     update()
     ui.timer(_STATE_SECONDS, update)

@@ -6,22 +6,24 @@ A claim is read again as the worker has read it, but only the fields below, at a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 import msgspec
 
-from worker.codec import RESUBMITTED
+from rules import Claim, ClaimError
+from worker.codec import RESUBMITTED, RESUBMITTED_BY, UNREADABLE
 from worker.console.views import Place
 
 MEANT_CODE = "63685"
 MOST_CENTS = 10**12
 """Ten billion dollars: what is charged beyond is no charge, and sums have to fit."""
+_MOST_DIGITS = 18
 _CONNECT = "__connect.errors."
 _X12 = "claimscrub.x12."
 _X12_PARTS = ("interchange", "group", "transaction", "segment")
-_KEPT_HEADERS = ("ce_", "claimscrub_")
-_TRACE_HEADERS = frozenset({"traceparent", "tracestate", "content-type"})
+_EVENT_HEADERS = "ce_"
+_KEPT_HEADERS = frozenset({RESUBMITTED, RESUBMITTED_BY, "content-type", "traceparent", "tracestate"})
 
 
 class UnreadableError(ValueError):
@@ -86,17 +88,18 @@ class _Decided(msgspec.Struct):
 
 
 class _DecidedRaw(msgspec.Struct):
-    claim: _Claim
+    claim: msgspec.Raw
     decision: msgspec.Raw
 
 
 class _Override(msgspec.Struct):
     override: Release
-    flagged: _Decided
+    flagged: msgspec.Raw
 
 
 _read_decided = msgspec.json.Decoder(_Decided).decode
-_read_decided_raw = msgspec.json.Decoder(_DecidedRaw).decode
+_read_raw = msgspec.json.Decoder(_DecidedRaw).decode
+_read_claim = msgspec.json.Decoder(_Claim).decode
 _read_decision = msgspec.json.Decoder(OutputDecision).decode
 _read_override = msgspec.json.Decoder(_Override).decode
 
@@ -141,8 +144,9 @@ def read_cleared(value: bytes | None) -> tuple[OutputDecision, str, int]:
     """
     try:
         decided = _read_decided(value or b"")
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise _unreadable(error) from None
+    except UNREADABLE:
+        claim, raw = _read_slowly(value)
+        decided = _Decided(claim, _read_decision(raw))
     return decided.decision, _code(decided.claim.submitter_id), _charge(decided.claim)
 
 
@@ -153,11 +157,13 @@ def read_flagged(value: bytes | None) -> tuple[DecidedClaim, bytes]:
         UnreadableError: it is none.
     """
     try:
-        decided = _read_decided_raw(value or b"")
-        decision = _read_decision(decided.decision)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise _unreadable(error) from None
-    return _decided(decided.claim, decision), bytes(decided.decision)
+        parts = _read_raw(value or b"")
+        claim, raw = _read_claim(parts.claim), bytes(parts.decision)
+        decision = _read_decision(raw)
+    except UNREADABLE:
+        claim, raw = _read_slowly(value)
+        decision = _read_decision(raw)
+    return _decided(claim, decision), raw
 
 
 def read_override_event(value: bytes | None) -> tuple[Release, DecidedClaim]:
@@ -168,15 +174,26 @@ def read_override_event(value: bytes | None) -> tuple[Release, DecidedClaim]:
     """
     try:
         event = _read_override(value or b"")
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise _unreadable(error) from None
-    return event.override, _decided(event.flagged.claim, event.flagged.decision)
+    return event.override, read_flagged(bytes(event.flagged))[0]
+
+
+def _read_slowly(value: bytes | None) -> tuple[_Claim, bytes]:
+    """The claim as the worker reads it, which lets blanks stand for what is missing; and its decision, which is one."""
+    try:
+        parts = _read_raw(value or b"")
+        _read_decision(parts.decision)
+        claim = Claim.from_json(bytes(parts.claim))
+        return msgspec.convert(claim.content(), _Claim), bytes(parts.decision)
+    except UNREADABLE as error:
+        raise _unreadable(error) from None
 
 
 def _unreadable(error: Exception) -> UnreadableError:
-    # What msgspec says of a value that does not fit names types and a path, never the value.
-    said = str(error) if isinstance(error, msgspec.ValidationError) else "not JSON"
-    return UnreadableError(f"{said}; expected what the worker publishes")
+    # What these say of a value that does not fit names types and a path, never the value.
+    said = str(error) if isinstance(error, msgspec.ValidationError | ClaimError) else "not JSON"
+    return UnreadableError(f"{said}; it is not what the worker publishes")
 
 
 def _decided(claim: _Claim, decision: OutputDecision) -> DecidedClaim:
@@ -184,7 +201,7 @@ def _decided(claim: _Claim, decision: OutputDecision) -> DecidedClaim:
     line_codes = tuple(_code(line.procedure_code) for line in lines)
     rendering = [claim.rendering_provider, *(line.rendering_provider for line in lines)]
     starts = [claim.statement_from_date, *(line.service_date for line in lines)]
-    ends = [claim.statement_through_date, *(line.service_date_through or line.service_date for line in lines)]
+    ends = [claim.statement_through_date, *starts, *(line.service_date_through for line in lines)]
     return DecidedClaim(
         decision=decision,
         claim_type=claim.claim_type,
@@ -214,13 +231,14 @@ def _charge(claim: _Claim) -> int:
 
 
 def _cents(amount: str | float | None) -> int | None:
-    if amount is None or amount == "":
-        return None
+    """None for what the worker takes for missing."""
     try:
-        cents = int(Decimal(amount if isinstance(amount, str) else str(amount)).scaleb(2).to_integral_value())
-    except (InvalidOperation, ValueError, OverflowError):
-        return None  # what the worker took for missing
-    return max(-MOST_CENTS, min(cents, MOST_CENTS))
+        dollars = Decimal(amount if isinstance(amount, str) else str(amount))
+        if not -_MOST_DIGITS < dollars.adjusted() < _MOST_DIGITS:
+            return None
+        return max(-MOST_CENTS, min(int(dollars.scaleb(2).to_integral_value()), MOST_CENTS))
+    except (ArithmeticError, ValueError):
+        return None
 
 
 def text(headers: Mapping[str, bytes], name: str) -> str:
@@ -233,7 +251,7 @@ def kept_headers(headers: Mapping[str, bytes]) -> dict[str, str]:
     return {
         name: text(headers, name)
         for name in headers
-        if name.lower().startswith(_KEPT_HEADERS) or name.lower() in _TRACE_HEADERS
+        if name.startswith(_EVENT_HEADERS) or name.lower() in _KEPT_HEADERS
     }
 
 

@@ -15,8 +15,20 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rules import RuleSet, Severity
-from worker.console.changes import BASELINE_STEPS, RECENT_STEPS, Raised, Tally, change_point, raised
-from worker.console.intake import DAY, HOUR, MINUTE, MINUTE_DAYS, OPEN, RELEASED, SENT_AGAIN, Intake, prune
+from worker.console.changes import BASELINE_STEPS, RECENT_STEPS, Raised, Series, change_point, raised
+from worker.console.intake import (
+    DAY,
+    FIVE_MINUTES,
+    HOUR,
+    MINUTE,
+    MINUTE_DAYS,
+    OPEN,
+    RELEASED,
+    RESOLUTIONS,
+    SENT_AGAIN,
+    Intake,
+    prune,
+)
 from worker.console.records import Received
 from worker.console.store import NUMBER_BITS, Store
 from worker.console.views import (
@@ -43,9 +55,7 @@ _MOST_POINTS = 96
 _MOST_SHARES = 200
 _MOST_TRENDS = 60
 _PRUNE_EVERY = HOUR
-_ALARM_STEP = 5 * MINUTE
 _ALARM_STEPS = 2 * BASELINE_STEPS + RECENT_STEPS
-_NOTHING = Tally(0, 0, 0)
 AlarmKind = Literal["rule", "submitter", "payer"]
 
 _ROW = """SELECT f.number, f.event_id, f.claim_id, f.at, f.payer, f.submitter, f.npis, d.claim_type, f.amount, f.codes,
@@ -91,7 +101,7 @@ class Projection:
         seen = dict(self._seen)
         now = _ms(self._clock())
         with self._store.writing() as connection:
-            intake = Intake(connection, self._would_flag, seen)
+            intake = Intake(connection, self._would_flag, seen, now)
             intake.take(records)
             intake.advance(positions)
             is_due = now - self._pruned >= _PRUNE_EVERY
@@ -128,14 +138,15 @@ class Projection:
         """Close the file."""
         self._store.close()
 
-    @property
-    def problem(self) -> str:
-        """What could not be read; blank where everything could."""
+    def unreadable(self) -> str:
+        """What could not be read in the days that are kept, in a sentence; blank where everything could."""
         with self._store.reading() as connection:
-            rows = connection.execute("SELECT topic, records, place, reason FROM unreadable ORDER BY topic").fetchall()
+            rows = connection.execute(
+                "SELECT topic, sum(records), place, reason, max(day) FROM unreadable GROUP BY topic ORDER BY topic"
+            ).fetchall()
         return "; ".join(
             f"topic {topic}: {records} records could not be read, last {place}: {reason}"
-            for topic, records, place, reason in rows
+            for topic, records, place, reason, _ in rows
         )
 
     def version(self) -> int:
@@ -229,16 +240,18 @@ class Projection:
         step, start, count = steps(now, window, _MOST_TRENDS)
         fine = _fine_step(step, start, now)
         with self._store.reading() as connection:
-            rows = connection.execute(_CLUSTERS, (start << NUMBER_BITS, limit)).fetchall()
-            met = _met(connection, [row[0] for row in rows], fine, start)
-            decided = _decided(connection, {row[3] for row in rows}, fine, start, now)
-        bins = range(start, start + count * step, fine)
+            rows = connection.execute(_CLUSTERS, (start << NUMBER_BITS, (now + 1) << NUMBER_BITS, limit)).fetchall()
+            bins = range(start, start + count * step, fine)
+            met = _met(connection, [row[0] for row in rows], bins)
+            decided = _decided(connection, {row[3] for row in rows}, bins, now)
         a_step = step // fine
         clusters = []
         for cause, rule_id, npi, payer, code, name, message, claims, amount, ever, first, last in rows:
-            counts = [met.get((cause, at), 0) for at in bins]
-            # In a step in which claims of the cause are there, claims were decided, whatever else is known.
-            exposures = [max(decided.get((payer, at), 0), seen) for at, seen in zip(bins, counts, strict=True)]
+            counts, exposures = [0] * len(bins), decided[payer][:]
+            for each, seen in met[cause]:
+                counts[each] = seen
+                # Where claims of the cause are, claims were decided, whatever else is known.
+                exposures[each] = max(exposures[each], seen)
             changed = change_point(counts, exposures)
             clusters.append(
                 Cluster(
@@ -262,18 +275,17 @@ class Projection:
     def alarms(self) -> list[Alarm]:
         """Rules, submitters and payers above their own baseline: those that last, then those of the last day."""
         now = _ms(self._clock())
-        first = now - now % _ALARM_STEP - (_ALARM_STEPS - 1) * _ALARM_STEP
+        first = now - now % FIVE_MINUTES - (_ALARM_STEPS - 1) * FIVE_MINUTES
         found: list[Alarm] = []
         with self._store.reading() as connection:
-            everything = _series(connection, "all", first, now)
+            everything = _series(connection, "all", first, now).get("")
             kinds: tuple[AlarmKind, ...] = ("rule", "submitter", "payer")
             of_kind = {kind: _series(connection, kind, first, now) for kind in kinds}
-        all_claims = [each.claims for each in everything.get("", [_NOTHING] * _ALARM_STEPS)]
         for kind, several in of_kind.items():
             for key, series in several.items():
-                if kind == "rule":  # which is asked about every claim
-                    series = [each._replace(claims=all_) for each, all_ in zip(series, all_claims, strict=True)]  # noqa: PLW2901
-                for each in raised(series, _ALARM_STEPS - BASELINE_STEPS):
+                # A rule is asked about every claim, so its share is that of all.
+                of_all = series if kind != "rule" or everything is None else series._replace(claims=everything.claims)
+                for each in raised(of_all, _ALARM_STEPS - BASELINE_STEPS):
                     found.append(_alarm(kind, key, each, first))  # noqa: PERF401
         lasting = sorted((each for each in found if each.over is None), key=lambda each: each.since, reverse=True)
         over = [each for each in found if each.over is not None]
@@ -359,7 +371,7 @@ class Projection:
 _CLUSTERS = """WITH biggest AS (
     SELECT cause, sum(open) AS claims, sum(open * amount) AS amount, count(*) AS ever, min(number) AS first,
       max(number) AS last
-    FROM errors WHERE +number >= ? GROUP BY cause)
+    FROM errors WHERE +number >= ? AND +number < ? GROUP BY cause)
   SELECT cause, rule_id, npi, payer, code, name, message, claims, amount, ever, first, last
   FROM biggest JOIN causes ON id = cause
   ORDER BY amount DESC, claims DESC, ever DESC, rule_id, npi, payer, code LIMIT ?"""
@@ -396,7 +408,9 @@ def steps(now: int, window: timedelta, most: int) -> tuple[int, int, int]:
 
 
 def _resolution(step: int, start: int, now: int) -> int:
-    return HOUR if step % HOUR == 0 and start < now - (MINUTE_DAYS * DAY - HOUR) else MINUTE
+    """Of the tallies that make up steps from a time on."""
+    kept = RESOLUTIONS if start >= now - MINUTE_DAYS * DAY else RESOLUTIONS[:1]
+    return next((each for each in kept if step % each == 0), HOUR)
 
 
 def _per_step(connection: sqlite3.Connection, step: int, start: int, now: int) -> dict[int, tuple[int, ...]]:
@@ -420,51 +434,55 @@ def _shares(connection: sqlite3.Connection, kind: str, step: int, start: int, no
 
 
 def _fine_step(step: int, start: int, now: int) -> int:
-    """The part of a trend's step at which a change is looked for."""
-    if _resolution(step, start, now) == HOUR:
+    """The part of a trend's step at which a change is looked for: a tenth or so."""
+    if start < now - MINUTE_DAYS * DAY:
         return HOUR
     return next(part * MINUTE for part in (step // MINUTE // 10, 3, 1) if part and step % (part * MINUTE) == 0)
 
 
-def _met(connection: sqlite3.Connection, causes: list[int], step: int, start: int) -> dict[tuple[int, int], int]:
-    """(cause, start of a step) → its claims."""
+def _met(connection: sqlite3.Connection, causes: list[int], bins: range) -> dict[int, list[tuple[int, int]]]:
+    """Cause → its claims in each bin that has any."""
     marks = ",".join("?" * len(causes))
     rows = connection.execute(
-        f"SELECT cause, (number >> {NUMBER_BITS}) - ((number >> {NUMBER_BITS}) - ?) % ?, count(*) FROM errors"  # noqa: S608
-        f" WHERE cause IN ({marks}) AND number >= ? GROUP BY 1, 2",
-        (start, step, *causes, start << NUMBER_BITS),
+        f"SELECT cause, ((number >> {NUMBER_BITS}) - ?) / ?, count(*) FROM errors"  # noqa: S608
+        f" WHERE cause IN ({marks}) AND number >= ? AND number < ? GROUP BY 1, 2",
+        (bins.start, bins.step, *causes, bins.start << NUMBER_BITS, bins.stop << NUMBER_BITS),
     )
-    return {(cause, at): count for cause, at, count in rows}
+    found: dict[int, list[tuple[int, int]]] = {cause: [] for cause in causes}
+    for cause, each, count in rows:
+        found[cause].append((each, count))
+    return found
 
 
-def _decided(
-    connection: sqlite3.Connection, payers: set[str], step: int, start: int, now: int
-) -> dict[tuple[str, int], int]:
-    """(payer, start of a step) → claims decided."""
+def _decided(connection: sqlite3.Connection, payers: set[str], bins: range, now: int) -> dict[str, list[int]]:
+    """Payer → claims decided in each bin."""
     marks = ",".join("?" * len(payers))
     rows = connection.execute(
-        "SELECT key, at - (at - ?) % ?, sum(cleared + flagged) FROM tallies"  # noqa: S608
-        f" WHERE step = ? AND kind = 'payer' AND key IN ({marks}) AND at >= ? GROUP BY 1, 2",
-        (start, step, HOUR if step % HOUR == 0 and _resolution(step, start, now) == HOUR else MINUTE, *payers, start),
+        "SELECT key, (at - ?) / ?, sum(cleared + flagged) FROM tallies"  # noqa: S608
+        f" WHERE step = ? AND kind = 'payer' AND key IN ({marks}) AND at >= ? AND at < ? GROUP BY 1, 2",
+        (bins.start, bins.step, _resolution(bins.step, bins.start, now), *payers, bins.start, bins.stop),
     )
-    return {(payer, at): count for payer, at, count in rows}
+    found = {payer: [0] * len(bins) for payer in payers}
+    for payer, each, count in rows:
+        found[payer][each] = count
+    return found
 
 
-def _series(connection: sqlite3.Connection, kind: str, first: int, now: int) -> dict[str, list[Tally]]:
+def _series(connection: sqlite3.Connection, kind: str, first: int, now: int) -> dict[str, Series]:
     """Key → its tally in each step of the alarms."""
     names = "(SELECT '' AS name)" if kind == "all" else "(SELECT name FROM names WHERE kind = :kind)"
     rows = connection.execute(
-        "SELECT key, (at - :first) / :step, sum(cleared + flagged), sum(flagged), sum(flagged_amount)"  # noqa: S608
-        f" FROM {names} n CROSS JOIN tallies t WHERE t.step = :minute AND t.kind = :kind AND t.key = n.name"
-        " AND t.at >= :first AND t.at <= :now GROUP BY n.name, 2",
-        {"kind": kind, "first": first, "step": _ALARM_STEP, "minute": MINUTE, "now": now},
+        "SELECT t.key, (t.at - :first) / :step, t.cleared + t.flagged, t.flagged, t.flagged_amount"  # noqa: S608
+        f" FROM {names} n CROSS JOIN tallies t WHERE t.step = :step AND t.kind = :kind AND t.key = n.name"
+        " AND t.at >= :first AND t.at <= :now",
+        {"kind": kind, "first": first, "step": FIVE_MINUTES, "now": now},
     )
-    found: dict[str, list[Tally]] = {}
-    for key, step, *tally in rows:
+    found: dict[str, Series] = {}
+    for key, step, claims, flagged, amount in rows:
         series = found.get(key)
         if series is None:
-            series = found[key] = [_NOTHING] * _ALARM_STEPS
-        series[step] = Tally(*tally)
+            series = found[key] = Series([0] * _ALARM_STEPS, [0] * _ALARM_STEPS, [0] * _ALARM_STEPS)
+        series.claims[step], series.flagged[step], series.amounts[step] = claims, flagged, amount
     return found
 
 
@@ -472,12 +490,12 @@ def _alarm(kind: AlarmKind, key: str, found: Raised, first: int) -> Alarm:
     return Alarm(
         kind=kind,
         key=key,
-        since=_time(first + found.since * _ALARM_STEP),
+        since=_time(first + found.since * FIVE_MINUTES),
         rate=100 * found.after.flagged / max(found.after.claims, 1),
         baseline=100 * found.before.flagged / found.before.claims,
         claims=found.after.flagged,
         amount=found.after.amount,
-        over=None if found.over is None else _time(first + found.over * _ALARM_STEP),
+        over=None if found.over is None else _time(first + found.over * FIVE_MINUTES),
     )
 
 
@@ -515,7 +533,7 @@ def _condition(chosen: Filter) -> tuple[str, list[Any]]:
     of_finding = {column: value for column, value in of_finding.items() if value}
     if of_finding:
         kinds = f"SELECT id FROM kinds WHERE {' AND '.join(f'{column} = ?' for column in of_finding)}"  # noqa: S608
-        conditions.append(f"EXISTS (SELECT 1 FROM findings WHERE number = f.number AND kind IN ({kinds}))")  # noqa: S608
+        conditions.append(f"EXISTS (SELECT 1 FROM findings WHERE number = f.number AND +kind IN ({kinds}))")  # noqa: S608
         values += of_finding.values()
     return " AND ".join(conditions) or "1", values
 

@@ -26,8 +26,10 @@ _SCHEMA = """
 CREATE TABLE topics (topic TEXT PRIMARY KEY, id TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE positions (topic TEXT, partition INTEGER, next INTEGER NOT NULL, PRIMARY KEY (topic, partition))
   WITHOUT ROWID;
-CREATE TABLE unreadable (topic TEXT PRIMARY KEY, records INTEGER NOT NULL, place TEXT NOT NULL, reason TEXT NOT NULL)
-  WITHOUT ROWID;
+CREATE TABLE unreadable (
+  topic TEXT, day INTEGER, records INTEGER NOT NULL, place TEXT NOT NULL, reason TEXT NOT NULL,
+  PRIMARY KEY (topic, day)
+) WITHOUT ROWID;
 
 CREATE TABLE flagged (
   number INTEGER PRIMARY KEY, event_id TEXT NOT NULL UNIQUE, claim_id TEXT NOT NULL, at INTEGER NOT NULL,
@@ -35,7 +37,7 @@ CREATE TABLE flagged (
   npis TEXT NOT NULL, codes TEXT NOT NULL, search TEXT NOT NULL
 );
 CREATE INDEX flagged_claim ON flagged (claim_id);
-CREATE INDEX flagged_state ON flagged (state, amount);
+CREATE INDEX flagged_state ON flagged (state, number, amount);
 CREATE TABLE details (
   number INTEGER PRIMARY KEY, claim_type TEXT NOT NULL, rule_ids TEXT NOT NULL, findings INTEGER NOT NULL,
   message TEXT NOT NULL, topic TEXT NOT NULL, partition INTEGER NOT NULL, offset INTEGER NOT NULL,
