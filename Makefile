@@ -9,7 +9,7 @@ CHAOS_SECONDS ?= 60
 CHAOS_SEED ?= 63685
 CHAOS_DELIVERY ?= exactly_once
 
-.PHONY: demo test check format bench bench-latency bench-scale bench-memory bench-history chaos docs schema samples golden lock compose clean help
+.PHONY: demo test check format bench bench-latency bench-scale bench-memory bench-history bench-console chaos docs schema samples golden lock compose clean help
 
 help:  ## What there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
@@ -17,7 +17,7 @@ help:  ## What there is to make
 demo: $(READY)  ## Watch two dozen invented claims being decided (no Kafka, Java or Docker needed)
 	@$(BIN)/claimscrub demo
 
-test: check  ## Everything: style, types, and all tests, those on a real Kafka broker included (Java 17+ and Maven)
+test: check  ## Everything: style, types, and all tests, those on a real Kafka broker and Chromium included (Java 17+, Maven)
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage report
 
@@ -30,9 +30,10 @@ format: $(READY)  ## Mend the style
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: $(READY) $(QUIX_READY)  ## The worker beside bare loops and rivals, on a real broker, and with a long history
+bench: $(READY) $(QUIX_READY)  ## The worker beside bare loops and rivals, with a long history, and the console's questions
 	$(BIN)/python -m tests.bench --chart docs/bench.svg
 	$(BIN)/python -m tests.bench.history
+	$(BIN)/python -m tests.bench.console
 
 bench-latency: $(READY)  ## Time from produce to decision at several rates
 	$(BIN)/python -m tests.bench.latency
@@ -46,11 +47,15 @@ bench-memory: $(READY)  ## A worker's memory over a million claims
 bench-history: $(READY)  ## What a long history costs: CPU, memory, and the seconds until the first decision
 	$(BIN)/python -m tests.bench.history
 
+bench-console: $(READY)  ## What the console's pages ask, with 100,000 flagged claims, and how fast they are taken in
+	$(BIN)/python -m tests.bench.console
+
 chaos: $(READY)  ## Everything is killed and restarted under load, and each claim counted (CHAOS_SECONDS=60 CHAOS_SEED=63685)
 	$(BIN)/python -m tests.chaos --seconds $(CHAOS_SECONDS) --seed $(CHAOS_SEED) --delivery $(CHAOS_DELIVERY)
 
-docs: $(READY)  ## Write the pages about the rules anew
+docs: $(READY)  ## Write the pages about the rules and the metrics anew
 	$(BIN)/claimscrub rules docs docs/rules
+	$(BIN)/python -m worker.metrics > docs/metrics.md
 
 schema: $(READY)  ## Write the published JSON Schemas anew
 	$(BIN)/claimscrub schema > docs/contract/claim.schema.json
@@ -65,8 +70,8 @@ golden: $(READY)  ## Write the decisions of the golden claims anew, after a chan
 	$(BIN)/python -m tests.golden.make
 
 lock: $(READY)  ## Write the lock files anew from pyproject.toml
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml -o requirements.lock
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml --group dev -o requirements-dev.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml --extra console -o requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml --extra console --group dev -o requirements-dev.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header tests/bench/quix.in -o tests/bench/quix.lock
 
 compose:  ## The whole system in containers

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
+from playwright.sync_api import Browser
 
 from rules import RuleSet
+from tests.browser import NoBrowserError, find_chromium, running_browser
 from tests.kafka_broker import Cluster, KafkaBroker
 
 settings.register_profile("untimed", deadline=None)  # how long an example takes is the benchmark's matter
@@ -35,3 +37,19 @@ def kafka() -> Iterator[Cluster]:
 def topic_prefix() -> str:
     """A short unique start for a test's topic, group and transaction names, as all tests share one cluster."""
     return f"t{uuid.uuid4().hex[:8]}-"
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The path of a Chromium or Chrome: the one that is installed, else Debian's, which is installed now."""
+    try:
+        return find_chromium()
+    except NoBrowserError as error:
+        pytest.fail(str(error), pytrace=False)
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Browser]:
+    """Chromium, for one module: while Playwright is at work, no other test of this thread can run an event loop."""
+    with running_browser(chromium) as started:
+        yield started

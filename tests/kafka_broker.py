@@ -170,7 +170,7 @@ class KafkaBroker(Cluster):
         self._settings = settings or {}
         self._features = [f"{name}={level}" for name, level in (features or {}).items()]
         self._process: subprocess.Popen[bytes] | None = None
-        port, own_control = _free_ports(2)
+        port, own_control = free_ports(2)
         self.node = 1 if joins is None else 2
         self._control: str = f"127.0.0.1:{own_control}" if joins is None else joins._control
         # 16 bytes; the zero keeps base64 from opening with a dash, which would be read as an option.
@@ -218,6 +218,16 @@ class KafkaBroker(Cluster):
             raise RuntimeError(f"the broker did not stop within {timeout} s, killed:\n{self._log_end()}") from None
         finally:
             self.kill()
+
+    def freeze(self) -> None:
+        """Let the broker answer nobody, though it runs; until `thaw`."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let a frozen broker go on."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
         """End the broker at once (SIGKILL), as a crash would; nothing if it does not run."""
@@ -336,7 +346,7 @@ class SecureKafkaBroker(KafkaBroker):
         super().__init__(folder, settings)
         protocols = ("SSL", "SASL_PLAINTEXT", "SASL_SSL")
         self.secure_servers = {
-            protocol: f"127.0.0.1:{port}" for protocol, port in zip(protocols, _free_ports(len(protocols)), strict=True)
+            protocol: f"127.0.0.1:{port}" for protocol, port in zip(protocols, free_ports(len(protocols)), strict=True)
         }
         self.ca_file = folder / "ca.pem"
         keytool = str(Path(self._java).with_name("keytool")) if os.sep in self._java else "keytool"
@@ -379,7 +389,7 @@ def _led(topic: TopicMetadata) -> int:
     return sum(partition.leader >= 0 for partition in topic.partitions.values())
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Free ports below the range that outgoing connections get theirs from.
 
     A port of that range could be given to a client that keeps trying to reach the broker while it is stopped, and the

@@ -11,7 +11,10 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import SecretStr
+from starlette.responses import PlainTextResponse
 
+from worker.console.access import Access
 from worker.settings import PREFIX, Settings
 from worker.supervisor import GRACE_SECONDS
 
@@ -30,12 +33,13 @@ def test_compose_is_valid() -> None:
 
 
 def test_services_wait_for_what_they_need_and_are_watched() -> None:
-    """Kafka is healthy before the topics are made, they are made before the worker starts, and both are watched."""
+    """Kafka is healthy before topics are made, they are made before worker and console start, and all are watched."""
     services = COMPOSE["services"]
 
     assert services["topics"]["depends_on"] == {"kafka": {"condition": "service_healthy"}}
-    assert services["worker"]["depends_on"] == {"topics": {"condition": "service_completed_successfully"}}
-    assert {"kafka", "worker"} <= {
+    for name in ("worker", "console"):
+        assert services[name]["depends_on"] == {"topics": {"condition": "service_completed_successfully"}}
+    assert {"kafka", "worker", "console"} <= {
         name for name, service in services.items() if "test" in service.get("healthcheck", {})
     }
 
@@ -56,6 +60,27 @@ def test_the_worker_keeps_its_history_and_knows_its_members() -> None:
     volumes = dict(reversed(each.split(":")) for each in worker["volumes"])
     assert volumes[folder[1]] in COMPOSE["volumes"]
     assert worker["environment"][f"{PREFIX}MEMBER_KEY_SECRET"].startswith("${")
+
+
+def test_nothing_is_open_to_other_machines() -> None:
+    """What is published is so on the loopback address; where the console listens to more, it asks for a token."""
+    services = COMPOSE["services"]
+    published = [port for service in services.values() for port in service.get("ports", [])]
+
+    assert published
+    assert all(port.startswith("127.0.0.1:") for port in published)
+    environment = services["console"]["environment"]
+    token = SecretStr(_default(environment[f"{PREFIX}CONSOLE_TOKEN"]))
+    Access(
+        PlainTextResponse("a page"), Settings(console_host=environment[f"{PREFIX}CONSOLE_HOST"], console_token=token)
+    )
+    assert "ports" not in services["worker"]  # /metrics asks nobody who he is
+
+
+def _default(variable: str) -> str:
+    found = re.fullmatch(r"\$\{\w+:-(.+)\}", variable)
+    assert found is not None
+    return found[1]
 
 
 def test_every_setting_in_the_compose_file_exists() -> None:
@@ -83,10 +108,11 @@ def test_the_image_runs_as_an_ordinary_user_from_the_lock_file() -> None:
 
 @pytest.mark.parametrize(("lock", "groups"), [("requirements.lock", []), ("requirements-dev.lock", ["dev"])])
 def test_every_dependency_is_locked_with_hashes(lock: str, groups: list[str]) -> None:
-    """Each dependency of the project stands in the lock file with a version and hashes; `make lock` writes it anew."""
+    """Each dependency, those of extras too, is in the lock file with version and hashes; `make lock` writes it anew."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     wanted = [
         *project["project"]["dependencies"],
+        *(each for extra in project["project"]["optional-dependencies"].values() for each in extra),
         *(each for name in groups for each in project["dependency-groups"][name]),
     ]
     names = {re.split(r"[^A-Za-z0-9._-]", each, maxsplit=1)[0].lower().replace("_", "-") for each in wanted}

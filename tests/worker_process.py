@@ -23,6 +23,7 @@ from rules import Claim, ClaimError, RuleSet
 from rules.engine.examples import a_line, as_json, claim_content
 from tests.kafka_broker import Cluster
 from worker.members import Members, partition_of
+from worker.settings import PREFIX, Settings
 
 ROOT = Path(__file__).parents[1]
 OUTPUTS = ("cleared", "flagged", "deadletter")
@@ -109,6 +110,12 @@ class Pipeline:
         }
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("CLAIMSCRUB_")}
         return {**inherited, **own, "PYTHONPATH": str(ROOT)}
+
+    @property
+    def settings(self) -> Settings:
+        """Those of the environment, for code that runs in the tests."""
+        own = {name.removeprefix(PREFIX).lower(): value for name, value in self.environment.items() if PREFIX in name}
+        return Settings.model_validate(own)
 
     def command(self, *arguments: str) -> list[str]:
         """The `claimscrub` command that is tested."""

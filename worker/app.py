@@ -24,6 +24,7 @@ from worker.history import Memory, Shelf
 from worker.kafka import KafkaProblemError, refusal_of, ssl_context
 from worker.lanes import Lanes
 from worker.members import Members
+from worker.monitor import Monitor
 from worker.rulebook import members_of
 from worker.settings import Settings
 from worker.splitter import Splitter
@@ -48,13 +49,14 @@ time, over batches that wait to be published and over rules that are there for g
 log = structlog.get_logger("claimscrub.worker")
 
 
-def build_app(settings: Settings, ruleset: RuleSet, folder: Path) -> Any:
+def build_app(settings: Settings, ruleset: RuleSet, folder: Path, monitor: Monitor) -> Any:
     """The app that consumes claim events and publishes decisions.
 
     Args:
         settings: where and how.
         ruleset: the rules that decide.
         folder: for the worker's files; two workers with one folder would fight over it.
+        monitor: is told what happens.
     """
     app = faust.App(
         settings.group_id,
@@ -84,7 +86,7 @@ def build_app(settings: Settings, ruleset: RuleSet, folder: Path) -> Any:
     )
     app.failure = None
     app.stop_because = partial(_stop_because, app)
-    scrubber = agents.Scrubber(settings, ruleset)
+    scrubber = agents.Scrubber(settings, ruleset, monitor)
     members = members_of(settings, ruleset)
     alive, ready = Sign(folder / "alive"), Sign(folder / "ready")
     ready.hide()  # an earlier worker may have been killed
@@ -102,18 +104,22 @@ def build_app(settings: Settings, ruleset: RuleSet, folder: Path) -> Any:
         remember=remember,
         refused=scrubber.refused,
         failed=app.stop_because,
+        published=monitor.published,
         restored=restored,
     )
     app.transport = batch_transport(app, settings, lanes)
+    monitor.watches(lanes)
     background: list[asyncio.Task[None]] = []
     splitters: list[Splitter] = []
 
     @app.agent(app.topic(*settings.input_topics), name="scrub")  # type: ignore[untyped-decorator]
     async def scrub(stream: Any) -> None:
         if not background:
-            background.append(asyncio.create_task(scrubber.summarize(alive.show)))
+            monitor.runs_in(asyncio.get_running_loop(), app.consumer.heard)
+            background.append(asyncio.create_task(monitor.summarize(alive.show)))
             if settings.x12_topic:
                 splitters.append(_start_splitter(app, settings, folder, members))
+                monitor.splits(splitters[0].totals)
         await agents.agent(stream, app, scrubber, lanes)
 
     @app.on_partitions_revoked.connect  # type: ignore[untyped-decorator]
@@ -123,10 +129,11 @@ def build_app(settings: Settings, ruleset: RuleSet, folder: Path) -> Any:
     @app.on_before_shutdown.connect  # type: ignore[untyped-decorator]
     async def stop(*_: Any, **__: Any) -> None:
         ready.hide()
+        monitor.stage = "stopping"
         for task in background:
             task.cancel()
-        scrubber.log_summary()
         await lanes.stop()
+        monitor.log_summary()
         for splitter in splitters:
             await asyncio.to_thread(splitter.stop, settings.stop_timeout_seconds)
 
@@ -174,7 +181,7 @@ def _start_splitter(app: Any, settings: Settings, folder: Path, members: Members
     return splitter
 
 
-def run_worker(settings: Settings, ruleset: RuleSet) -> None:
+def run_worker(settings: Settings, ruleset: RuleSet, monitor: Monitor) -> None:
     """Run until SIGTERM or SIGINT, then finish what was begun and commit it.
 
     Raises:
@@ -183,7 +190,7 @@ def run_worker(settings: Settings, ruleset: RuleSet) -> None:
         SettingsError: the data directory can't be written to.
     """
     with data_directory(settings) as folder:
-        app = build_app(settings, ruleset, folder)
+        app = build_app(settings, ruleset, folder, monitor)
         sys.setswitchinterval(_SWITCH_SECONDS)
         gc.collect()
         gc.freeze()

@@ -163,10 +163,12 @@ class Brokers:
 
     Attributes:
         joining: partitions join a transaction as they are written to; else they have to be added before.
+        recoveries: how often a producer had to find out what has become of a batch.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.joining = False
+        self.recoveries = 0
         self._settings = settings
         self._client: Any = None
         self._gatherings: dict[Node, _Gathering] = {}

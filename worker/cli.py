@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -31,6 +31,7 @@ from worker.answers import (
     write_syntax,
 )
 from worker.codec import decision_content, envelope
+from worker.console_cli import console as console_command
 from worker.history import Memory
 from worker.history_cli import history
 from worker.inputs import CLAIMS, Item, read_paths
@@ -42,6 +43,7 @@ from worker.settings import PREFIX, Settings, load_settings
 from worker.status import status_schema
 from worker.status_cli import status_group
 from worker.terminal import CLEARED, DAY, FLAGGED, UNREADABLE, clear_errors, console, say, today
+from worker.watch_cli import watch
 from worker.x12.envelope import LAST_CONTROL_NUMBER, Written
 
 _Result = TypeVar("_Result")
@@ -74,17 +76,24 @@ def worker(workers: int | None, supervised: bool) -> None:
     # Faust is imported only here: it is slow to import, and the other commands have no use for it.
     import structlog
 
+    from worker.endpoint import endpoint
     from worker.kafka import wait_for_topics
     from worker.log import configure_logging
-    from worker.supervisor import stop_with_supervisor, supervise
+    from worker.monitor import Monitor
+    from worker.supervisor import Supervisor, stop_with_supervisor
 
-    with clear_errors(), _ended_by_signals():
+    with clear_errors(), _ended_by_signals(), ExitStack() as stack:
         settings = load_settings()
         if supervised:
             stop_with_supervisor(settings)
         configure_logging(settings)
         log = structlog.get_logger("claimscrub.worker")
+        monitor = Monitor(settings)
+        supervisor = None if workers is None else Supervisor(settings, workers)
+        stack.enter_context(endpoint(settings, supervisor or monitor))
+        monitor.stage = "loading the rules"
         ruleset = load_rulebook(settings)
+        monitor.judges_by(ruleset)
         log.info(
             "rules",
             rules=len(ruleset.rules),
@@ -92,14 +101,16 @@ def worker(workers: int | None, supervised: bool) -> None:
             rule_set_version=ruleset.version,
             rule_set_digest=ruleset.digest,
         )
+        monitor.stage = "waiting for the brokers"
         waiting = partial(wait_for_topics, settings, lambda reason: log.warning("waiting", reason=reason))
         partitions = _interruptibly(waiting)
         log.info("starting", bootstrap_servers=settings.bootstrap_servers, partitions=partitions)
-        if workers is not None:
-            sys.exit(supervise(settings, workers, partitions))
+        if supervisor is not None:
+            sys.exit(supervisor.supervise(partitions))
         from worker.app import run_worker
 
-        run_worker(settings, ruleset)
+        monitor.stage = "joining the group"
+        run_worker(settings, ruleset, monitor)
         log.info("stopped")
 
 
@@ -220,10 +231,10 @@ def submit(files: tuple[str, ...], folder: Path | None, settle: float) -> None:
     result = CLEARED
     with clear_errors():
         if folder is not None:
-            from worker.watch import watch
+            from worker.inbox import watch as watch_folder
 
             settings = load_settings()
-            watch(folder, settings, members_of(settings, load_rulebook(settings)), settle, say)
+            watch_folder(folder, settings, members_of(settings, load_rulebook(settings)), settle, say)
             sys.exit(CLEARED)
         from worker.submit import Submitter
 
@@ -388,6 +399,8 @@ def topics_create(add_partitions: bool) -> None:
             )
 
 
+main.add_command(console_command)
+main.add_command(watch)
 main.add_command(rules_group)
 main.add_command(history)
 

@@ -29,6 +29,11 @@ _ORIGIN = "claimscrub_origin"
 """Header of an event on its way to its member's partition: where and when it had come."""
 _CONTENT_UNKNOWN = ("content-type", UNKNOWN_TYPE)
 _ORIGIN_PATTERN = re.compile(rb"([\w.-]{1,249}) (\d{1,10}) (\d{1,19}) (-?\d{1,19})")
+RESUBMITTED = "claimscrub_resubmitted"
+"""Header of a dead letter that was sent again: its topic, partition and offset. It is carried on, so that what has
+become of it can be told."""
+RESUBMITTED_BY = "claimscrub_resubmitted_by"
+"""Header beside it: who sent it again."""
 _NOT_CARRIED_ON = frozenset({"content-type", _ORIGIN})
 _BEFORE_CLAIM = b'{"claim":'
 _BEFORE_DECISION = b',"decision":'

@@ -336,12 +336,16 @@ class Shelf:
         path: of its folder.
         cache: shared by all partitions.
 
+    Attributes:
+        reads: how often a key was looked up.
+
     Raises:
         HistoryError: another process has the folder.
     """
 
     def __init__(self, path: Path, cache: Cache) -> None:
         self.path = path
+        self.reads = 0
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._rows = self._open(cache)
@@ -381,6 +385,7 @@ class Shelf:
         Raises:
             HistoryError: the disk has lost what was written.
         """
+        self.reads += 1
         try:
             raw: bytes | None = self._rows.get(key)
         except Exception as error:  # noqa: BLE001
@@ -429,6 +434,12 @@ class Shelves:
         self._folder = folder
         self._cache = Cache(_CACHE_BYTES)
         self._open: dict[int, Shelf] = {}
+        self._reads_before = 0
+
+    @property
+    def reads(self) -> int:
+        """How often keys were looked up, on shelves that are closed by now too."""
+        return self._reads_before + sum(shelf.reads for shelf in list(self._open.values()))
 
     def shelf(self, partition: int) -> Shelf:
         """The shelf of a partition.
@@ -444,4 +455,6 @@ class Shelves:
     def keep(self, partitions: Container[int]) -> None:
         """Close all others."""
         for partition in [each for each in self._open if each not in partitions]:
-            self._open.pop(partition).close()
+            shelf = self._open.pop(partition)
+            self._reads_before += shelf.reads
+            shelf.close()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import io
+import itertools
 import json
 import os
 import sys
@@ -180,6 +181,20 @@ def read_stream(file: BinaryIO, name: str, kind: Kind | None = None) -> Iterator
         yield Item(name, b"", ClaimError("$", "binary content", expected))
     else:
         yield from _json(whole, name, kind)
+
+
+def only_claim(raw: bytes) -> Item:
+    """The one claim of a text: a claim event in JSON, or an 837.
+
+    Raises:
+        ClaimError: it is none, or holds more than one.
+    """
+    items = list(itertools.islice(read_stream(io.BytesIO(raw), "text"), 2))
+    for item in items:
+        item.read()
+    if len(items) != 1:
+        raise ClaimError("$", "more than one claim", "one; a file of several goes in with: claimscrub submit FILE")
+    return items[0]
 
 
 def _beginning(file: BinaryIO) -> bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -17,8 +18,10 @@ from typing import Any, NamedTuple
 import structlog
 
 from worker.brokers import Brokers
+from worker.codec import Arrival
 from worker.history import Change, HistoryError, Memory, Shelf, Shelves
 from worker.kafka import RECORD_BATCH_BYTES
+from worker.pipeline import Outcome
 from worker.producer import LostPartitionError, PartitionProducer, TooLargeError
 from worker.protocol import Place
 from worker.records import Headers, Record
@@ -44,7 +47,8 @@ class Output(NamedTuple):
         partition: of that topic; None for that of its input.
         key, value, headers: of what is published.
         record: the input.
-        changes: what it changes in the history.
+        arrival: where and when the input came first.
+        outcome: what was decided.
     """
 
     topic: str | None
@@ -53,7 +57,13 @@ class Output(NamedTuple):
     value: bytes | None
     headers: Headers
     record: Any
-    changes: tuple[Change, ...] = ()
+    arrival: Arrival
+    outcome: Outcome
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """What it changes in the history."""
+        return self.outcome.changes
 
     @property
     def size(self) -> int:
@@ -74,6 +84,15 @@ class Batch:
         return sum(map(len, self.parts.values()))
 
 
+class _Fetch(NamedTuple):
+    """Records of one input partition that came together: the first and last offset, and the first one's timestamp."""
+
+    place: Place
+    first: int
+    last: int
+    timestamp: int
+
+
 class Lane:
     """One input partition, of all input topics.
 
@@ -84,6 +103,7 @@ class Lane:
         committed: input partition → offset before which everything is published.
         fetched: records fetched and not yet published.
         lost: it is another worker's, or publishing failed; nothing more is published.
+        publishing_since: when the batch that is being published was begun, in monotonic seconds; None without one.
     """
 
     def __init__(
@@ -96,6 +116,7 @@ class Lane:
     ) -> None:
         self._partition = partition
         self._producer = producer
+        self._began_at = producer.committed
         self._positions = dict(producer.committed)
         self.memory = memory
         self.shelf = shelf
@@ -111,11 +132,25 @@ class Lane:
         self.committed: dict[Place, int] = {}
         self.fetched = 0
         self.lost = False
+        self.publishing_since: float | None = None
+        self._fetches: deque[_Fetch] = deque()
 
     @property
     def busy(self) -> bool:
         """Something was decided that is not published yet."""
         return not self.lost and (self._task is not None or bool(self._outputs))
+
+    def came(self, place: Place, records: Sequence[Any]) -> None:
+        """Records were fetched."""
+        self.fetched += len(records)
+        self._fetches.append(_Fetch(place, records[0].offset, records[-1].offset, records[0].timestamp))
+
+    def unpublished(self) -> list[_Fetch]:
+        """The fetches of which something is not published yet; for any thread."""
+        return [] if self.lost else [each for each in list(self._fetches) if not self._is_published(each)]
+
+    def _is_published(self, fetch: _Fetch) -> bool:
+        return self.committed.get(fetch.place, self._began_at.get(fetch.place, 0)) > fetch.last
 
     def take_up(self, place: Place, records: Sequence[Any]) -> Sequence[Any]:
         """Those of the records that were not taken up before; a fetch may bring some again after a rebalance."""
@@ -149,6 +184,7 @@ class Lane:
             return
         if full or self._lanes.idle or now - self._since >= settings.batch_seconds:
             self._next_begin = now + _PACE_SECONDS[settings.delivery]
+            self.publishing_since = now
             self._task = asyncio.create_task(self._publish(self._take()))
 
     def _alarmed(self) -> None:
@@ -179,12 +215,16 @@ class Lane:
         else:
             self.fetched -= len(outputs)
             self.committed |= _offsets(outputs)
+            while self._fetches and self._is_published(self._fetches[0]):
+                self._fetches.popleft()
         finally:
             self._task = None
+            self.publishing_since = None
             self._lanes.moved()
             self.begin_if_due()
 
     async def _published(self, outputs: list[Output]) -> None:
+        began = time.monotonic()
         history = (self._settings.history_topic, self._partition)
         changes = {key: raw for output in outputs for key, raw in output.changes}
         limits = self._lanes.most_bytes.copy()
@@ -215,6 +255,7 @@ class Lane:
             self.memory.stands(changes)
         if not single:  # where it was one large message, others may come in batches as before
             self._lanes.most_bytes = limits
+        self._lanes.published(outputs, len(changes), time.monotonic() - began)
 
     def _position(self, end: int | None, count: int) -> int | None:
         """How far the history is known after so many records of one's own; None if others may have written between."""
@@ -233,6 +274,7 @@ class Lane:
     def lose(self) -> None:
         """Another worker has the partition; a rebalance will say so."""
         self._drop()
+        self._lanes.lost += 1
         log.warning("partition lost", topic=self._settings.submitted_topic, partition=self._partition)
         patience = _LOST_SESSIONS * self._settings.session_timeout_seconds
         self._alarm = asyncio.get_running_loop().call_later(patience, self._still_lost)
@@ -245,6 +287,7 @@ class Lane:
         self.lost = True
         self.fetched = 0
         self._outputs.clear()
+        self._fetches.clear()
         self._bytes = 0
 
     async def close(self) -> None:
@@ -281,6 +324,8 @@ class Lanes:
         remember: (store, partition, partitions) → what is remembered of the partition's members.
         refused: makes the dead letter of an output that the brokers find too large.
         failed: called with why the worker must stop.
+        published: called with the outputs of a batch that stands now, how many records of the history it has changed,
+            and the seconds that publishing took.
         restored: called with the number of partitions as soon as the history of all of them is there.
 
     Attributes:
@@ -288,6 +333,7 @@ class Lanes:
         queued: batches fetched that the agent has not taken up.
         deciding: the agent is at a batch.
         hurried: nothing is to wait for company: partitions are given away, or the worker stops.
+        lost: partitions that another worker took over before this one was told.
     """
 
     def __init__(
@@ -298,11 +344,13 @@ class Lanes:
         remember: Callable[[Shelf, int, int], Memory],
         refused: Callable[[Output], Output],
         failed: Callable[[Exception], None],
+        published: Callable[[Sequence[Output], int, float], None],
         restored: Callable[[int], None],
     ) -> None:
         self.settings = settings
         self.refused = refused
         self.failed = failed
+        self.published = published
         self._remember = remember
         self._restored = restored
         self._shelves = Shelves(folder)
@@ -311,6 +359,7 @@ class Lanes:
         self.queued = 0
         self.deciding = False
         self.hurried = False
+        self.lost = 0
         self._brokers = Brokers(settings)
         self._started = False
         self._lanes: dict[int, Lane] = {}
@@ -394,7 +443,7 @@ class Lanes:
         for place, records in batch.parts.items():
             lane = self._lanes.get(place[1])
             if lane is not None and not lane.lost:
-                lane.fetched += len(records)
+                lane.came(place, records)
                 known = True
         if known:
             self.queued += 1
@@ -437,6 +486,20 @@ class Lanes:
     def in_flight(self) -> int:
         """Records fetched and not yet published."""
         return sum(lane.fetched for lane in self._lanes.values())
+
+    def all(self) -> dict[int, Lane]:
+        """Partition → its lane; for any thread."""
+        return self._lanes.copy()
+
+    @property
+    def recoveries(self) -> int:
+        """How often it had to be found out what has become of a batch."""
+        return self._brokers.recoveries
+
+    @property
+    def history_reads(self) -> int:
+        """How often members' records were looked up on disk."""
+        return self._shelves.reads
 
     def committed(self) -> dict[Place, int]:
         """Partition → offset before which everything is published."""

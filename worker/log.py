@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import select
 import sys
-from collections.abc import MutableMapping
+from collections.abc import MutableMapping, Sequence
 from functools import partial
 from os import write
 from typing import Any, TextIO, cast
@@ -23,6 +23,8 @@ ALLOWED_KEYS = frozenset(
         "repartitioned", "released", "statuses", "statuses_without_effect", "left",
         "rules", "contracts", "rule_set_version", "rule_set_digest",
         "instance_id", "worker", "workers", "pid", "exit_code",
+        "charge", "event_id", "trace_id",
+        "decision_ms_p50", "decision_ms_p99", "latency_ms_p50", "latency_ms_p99",
     }
 )  # fmt: skip
 
@@ -48,16 +50,33 @@ class Lines:
 
     def write(self, text: str) -> None:
         """One line, or none of it."""
-        if self._file is None:
-            self._stream.write(text)
-        elif not self._put(text.encode(errors="backslashreplace")):
-            self._dropped += 1
-        elif self._dropped:
-            dropped, self._dropped = self._dropped, 0
-            log.warning("log lines dropped", records=dropped)
+        self._write_together((text.encode(errors="backslashreplace"),))
+
+    def write_all(self, lines: Sequence[bytes]) -> None:
+        """Lines, as many at a time as a pipe that can be written to takes for sure."""
+        taken: list[bytes] = []
+        size = 0
+        for line in lines:
+            if taken and size + len(line) > select.PIPE_BUF:
+                self._write_together(taken)
+                taken, size = [], 0
+            taken.append(line)
+            size += len(line)
+        if taken:
+            self._write_together(taken)
 
     def flush(self) -> None:
         """Nothing is ever kept back."""
+
+    def _write_together(self, lines: Sequence[bytes]) -> None:
+        together = b"".join(lines)
+        if self._file is None:
+            self._stream.write(together.decode())
+        elif not self._put(together):
+            self._dropped += len(lines)
+        elif self._dropped:
+            dropped, self._dropped = self._dropped, 0
+            log.warning("log lines dropped", records=dropped)
 
     def _put(self, line: bytes) -> bool:
         assert self._file is not None
@@ -70,10 +89,19 @@ class Lines:
             return False
 
 
+def is_json(settings: Settings) -> bool:
+    """Whether lines are JSON, or for a person at a terminal."""
+    return settings.log_format == "json" or (settings.log_format == "auto" and not sys.stderr.isatty())
+
+
+def level_of(settings: Settings) -> int:
+    """The least severity that is logged, as the standard library numbers it."""
+    return logging.getLevelNamesMapping()[settings.log_level.upper()]
+
+
 def configure_logging(settings: Settings) -> None:
     """Send our logs and the libraries' to stderr, in one format; each line names the worker, if it has a name."""
     lines = Lines(sys.stderr)
-    as_json = settings.log_format == "json" or (settings.log_format == "auto" and not sys.stderr.isatty())
     shared: list[Any] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -82,10 +110,10 @@ def configure_logging(settings: Settings) -> None:
     ]
     last = (
         [structlog.processors.JSONRenderer(sort_keys=True)]
-        if as_json
+        if is_json(settings)
         else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
     )
-    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    level = level_of(settings)
     structlog.configure(
         processors=[*shared, *last],
         wrapper_class=structlog.make_filtering_bound_logger(level),

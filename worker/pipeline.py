@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from functools import partial
 from hashlib import sha256
 from typing import NamedTuple
@@ -39,6 +40,7 @@ class Outcome(NamedTuple):
         key: of the member, where it is known.
         changes: what it changes in the history of this partition.
         goes_on: another partition has the member, and decides.
+        charge: of the claim that was decided, in dollars; None where it names none.
     """
 
     value: bytes | None
@@ -49,6 +51,7 @@ class Outcome(NamedTuple):
     changes: tuple[Change, ...] = ()
     goes_on: bool = False
     is_release: bool = False
+    charge: Decimal | None = None
 
     @property
     def disposition(self) -> Disposition | None:
@@ -121,7 +124,8 @@ def handle(
         problem = ClaimError("$", said, f"at most {limits.message} bytes ({_MOST_MESSAGE})")
         return Outcome(raw, claim.claim_id, error=problem, key=key)
     changes = judged.remember() if judged.remember is not None else ()
-    return Outcome(value, claim.claim_id, judged.decision, key=key, changes=changes)
+    charge = claim.total_charge_amount
+    return Outcome(value, claim.claim_id, judged.decision, key=key, changes=changes, charge=charge)
 
 
 def take_status(

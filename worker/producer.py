@@ -373,6 +373,7 @@ class PartitionProducer:
         Raises:
             LostPartitionError: another worker has the partition.
         """
+        self._brokers.recoveries += 1
         if not self._transactional:
             await self.open()
             return False

@@ -131,11 +131,52 @@ class Settings(BaseSettings):
         " the history is read from its topic at each start.",
     )
 
+    metrics_host: str = Field(
+        "127.0.0.1",
+        min_length=1,
+        description="Address on which a worker serves /metrics, /healthz and /readyz, to whoever reaches it.",
+    )
+    metrics_port: int = Field(
+        0,
+        ge=0,
+        le=65_000,
+        description="Port of these, 0 for none; of several workers the first has the next port, and so on.",
+    )
+    console_host: str = Field("127.0.0.1", min_length=1, description="Address that the console listens on.")
+    console_port: int = Field(8063, ge=0, le=65_535, description="Its port; 0 for any that is free.")
+    console_token: SecretStr = Field(
+        SecretStr(""),
+        description="What to show at the console's door; without it, or a proxy's header, it listens to this machine"
+        " only.",
+    )
+    console_user_header: str = Field(
+        "",
+        pattern=r"^[A-Za-z0-9-]*$",
+        description="Header in which a reverse proxy names the user it has let in, such as X-Forwarded-User.",
+    )
+    console_proxies: str = Field(
+        "127.0.0.1,::1", description="Addresses of the proxies whose header is believed, comma-separated."
+    )
+    console_hosts: str = Field(
+        "",
+        description="Names by which browsers reach the console, comma-separated; any if empty, but of this machine only"
+        " while nothing is asked at the door.",
+    )
+    console_directory: Path | None = Field(
+        None,
+        description="Folder for what the console has read; a temporary one if not set, and then it reads the topics"
+        " again at each start.",
+    )
+    console_days: int = Field(31, ge=2, le=3_660, description="How many days of outputs the console shows.")
+
     log_format: Literal["auto", "console", "json"] = Field(
         "auto", description="auto: console in a terminal, else JSON."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severity that is logged."
+    )
+    log_claims: bool = Field(
+        True, description="A line in the log for each flagged claim; dead letters always have one."
     )
 
     @model_validator(mode="after")

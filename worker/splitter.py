@@ -152,6 +152,9 @@ class Splitter:
         folder: the worker's own; one that outlives the process lets the next one end at once what this one left open.
         stopping: whether the worker has been told to stop.
         failed: called, in the thread, with why it ended; the worker has to stop, and nothing is lost.
+
+    Attributes:
+        totals: records split, and claims and dead letters made of them, since the start.
     """
 
     def __init__(
@@ -176,6 +179,7 @@ class Splitter:
         self._limit = DeadLetterLimit(settings.deadletter_run, settings.deadletter_share)
         self._failures = 0
         self._counts = {"records": 0, "claims": 0, "deadletters": 0}
+        self.totals = self._counts.copy()
         self._since = time.monotonic()
         self._complained = -_SUMMARY_SECONDS
         self._refusal: KafkaError | None = None
@@ -321,11 +325,13 @@ class Splitter:
         self._failures = 0
         self._limit = limit
         for message, items in self._pending:
-            self._counts["records"] += 1
-            for item in items:
-                self._counts["claims" if isinstance(item, Event) else "deadletters"] += 1
-                if isinstance(item, Letter):
-                    _log_letter(message, item)
+            letters = [item for item in items if isinstance(item, Letter)]
+            made = {"records": 1, "claims": len(items) - len(letters), "deadletters": len(letters)}
+            for name, count in made.items():
+                self._counts[name] += count
+                self.totals[name] += count
+            for letter in letters:
+                _log_letter(message, letter)
         self._forget()
 
     def _limited(self) -> DeadLetterLimit:

@@ -12,10 +12,14 @@ from typing import Any, NamedTuple, Self, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
+from worker.codec import Headers
 from worker.kafka import KafkaProblemError, confluent_config, enqueue, producer_config, require_topics
 from worker.settings import Settings
 
 _QUEUE_FULL_WAIT_SECONDS = 0.5
+_ONE_SECONDS = 10
+_ROOM_BYTES = 65_536
+"""For headers."""
 _Answer = TypeVar("_Answer")
 
 
@@ -102,6 +106,31 @@ class StatusPublisher(_Publisher):
             source: where it came from, for messages.
         """
         self._publish(key, raw, source)
+
+
+def publish_one(settings: Settings, topic: str, key: bytes | None, value: bytes, headers: Headers) -> None:
+    """Publish one record, and wait until the brokers have it.
+
+    Raises:
+        KafkaProblemError: they do not answer, or refuse it.
+    """
+    require_topics(settings, [topic])
+    failures: list[Any] = []
+    producer = Producer(
+        {
+            **producer_config(settings),
+            "enable.idempotence": True,
+            "message.max.bytes": settings.max_message_bytes + _ROOM_BYTES,
+            "message.timeout.ms": _ONE_SECONDS * 1000,
+        }
+    )
+    try:
+        enqueue(producer, topic, value, key, headers=headers, on_delivery=lambda error, _: failures.append(error))
+    except KafkaException as error:
+        raise KafkaProblemError(f"topic {topic}: {error.args[0].str()}") from None
+    producer.flush()  # ends when the record's own time has passed
+    if failures and failures[0] is not None:
+        raise KafkaProblemError(f"topic {topic}: {failures[0].str()}")
 
 
 class Progress(NamedTuple):

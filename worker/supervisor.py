@@ -7,19 +7,27 @@ whose other end only the supervisor holds: should that be killed, the workers co
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import socket
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import ProxyHandler, build_opener
 
 import structlog
+from prometheus_client.core import Metric as Family
 
+from worker import metrics
 from worker.data_directory import Sign, data_directory
 from worker.deadletter import DeadLetterFloodError
+from worker.metrics import counter, exposition, gauge, process_families
 from worker.settings import PREFIX, Settings
 from worker.terminal import CLEARED, FAILED, FLOOD
 
@@ -32,30 +40,13 @@ _REBALANCE_SECONDS = 60.0
 _LOOK_SECONDS = 0.1
 _ALIVE_SECONDS = 5.0
 _HUNG_SECONDS = 30.0
+_ANSWER_SECONDS = 2.0
+"""For a worker's own answer to whether it is ready."""
+
+_ALL_ADDRESSES = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "[::1]"}  # noqa: S104
+_without_proxy = build_opener(ProxyHandler({}))
 
 log = structlog.get_logger("claimscrub.supervisor")
-
-
-def supervise(settings: Settings, workers: int, partitions: int) -> int:
-    """Run workers until SIGTERM or SIGINT; SIGHUP restarts them one after another.
-
-    Args:
-        settings: as checked; the workers read them anew from the environment.
-        workers: how many.
-        partitions: of the submitted topic.
-
-    Returns:
-        The exit code: 0 if each worker ended in good order.
-
-    Raises:
-        DeadLetterFloodError: a worker met a flood of dead letters.
-        SettingsError: the data directory can't be written to.
-    """
-    if workers > partitions:
-        reason = f"a partition is read by one worker: {workers - partitions} will only stand by"
-        log.warning("more workers than partitions", workers=workers, partitions=partitions, reason=reason)
-    with data_directory(settings) as folder:
-        return asyncio.run(_Supervisor(settings, workers, folder).run())
 
 
 def stop_with_supervisor(settings: Settings) -> None:
@@ -70,6 +61,11 @@ def stop_with_supervisor(settings: Settings) -> None:
     threading.Thread(target=watch, name="supervised", daemon=True).start()
 
 
+def _reached_at(host: str) -> str:
+    """Where what listens on an address is asked from this machine."""
+    return _ALL_ADDRESSES.get(host, f"[{host}]" if ":" in host else host)
+
+
 def _patience(settings: Settings) -> float:
     return settings.stop_timeout_seconds + GRACE_SECONDS
 
@@ -79,6 +75,10 @@ class _Worker:
 
     def __init__(self, settings: Settings, number: int, folder: Path) -> None:
         self.number = number
+        self.starts = 0
+        port = settings.metrics_port and settings.metrics_port + number
+        self._metrics_port = port
+        self._address = f"http://{_reached_at(settings.metrics_host)}:{port}" if port else ""
         self.instance_id = f"{settings.instance_id or socket.gethostname()}-{number}"
         self._patience = _patience(settings)
         self._folder = folder / f"worker-{number}"
@@ -126,7 +126,9 @@ class _Worker:
             **os.environ,
             f"{PREFIX}DATA_DIRECTORY": str(self._folder),
             f"{PREFIX}INSTANCE_ID": self.instance_id,
+            f"{PREFIX}METRICS_PORT": str(self._metrics_port),
         }
+        self.starts += 1
         self._process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "worker.cli", "worker", "--supervised"),
             stdin=asyncio.subprocess.PIPE,
@@ -165,9 +167,26 @@ class _Worker:
         with suppress(ProcessLookupError):
             self._process.send_signal(number)
 
+    def is_running(self) -> bool:
+        """Whether there is a process."""
+        return self._process is not None and self._process.returncode is None
+
     def is_ready(self) -> bool:
         """Whether it has joined the group."""
-        return self._process is not None and self._process.returncode is None and self._ready.exists()
+        return self.is_running() and self._ready.exists()
+
+    def missing(self) -> list[str]:
+        """Why it is not ready, as it says itself."""
+        if not self.is_running():
+            return ["not running"]
+        try:
+            with _without_proxy.open(f"{self._address}/readyz", timeout=_ANSWER_SECONDS):
+                return []
+        except HTTPError as answer:
+            with answer:
+                return [str(each) for each in json.loads(answer.read())["missing"]]
+        except (OSError, ValueError, LookupError):
+            return ["does not answer"]
 
     def hangs(self) -> bool:
         """Whether its event loop has not turned for long."""
@@ -177,15 +196,85 @@ class _Worker:
             return False
 
 
-class _Supervisor:
-    def __init__(self, settings: Settings, workers: int, folder: Path) -> None:
-        self._workers = [_Worker(settings, number, folder) for number in range(1, workers + 1)]
+class Supervisor:
+    """Runs workers, and says how they are.
+
+    Args:
+        settings: as checked; the workers read them anew from the environment.
+        workers: how many.
+    """
+
+    def __init__(self, settings: Settings, workers: int) -> None:
+        self._settings = settings
+        self._wanted = workers
+        self._workers: list[_Worker] = []
         self._ready_seconds = settings.startup_timeout_seconds + settings.session_timeout_seconds + _REBALANCE_SECONDS
-        self._alive = Sign(folder / "alive")
         self._told_to_stop = asyncio.Event()
         self._told_to_restart = asyncio.Event()
 
-    async def run(self) -> int:
+    def supervise(self, partitions: int) -> int:
+        """Run the workers until SIGTERM or SIGINT; SIGHUP restarts them one after another.
+
+        Args:
+            partitions: of the submitted topic.
+
+        Returns:
+            The exit code: 0 if each worker ended in good order.
+
+        Raises:
+            DeadLetterFloodError: a worker met a flood of dead letters.
+            SettingsError: the data directory can't be written to.
+        """
+        if self._wanted > partitions:
+            reason = f"a partition is read by one worker: {self._wanted - partitions} will only stand by"
+            log.warning("more workers than partitions", workers=self._wanted, partitions=partitions, reason=reason)
+        with data_directory(self._settings) as folder:
+            self._alive = Sign(folder / "alive")
+            self._workers = [_Worker(self._settings, number, folder) for number in range(1, self._wanted + 1)]
+            return asyncio.run(self._run())
+
+    # ---- the endpoint's questions
+
+    def hung(self) -> list[str]:
+        """Why it does not count as alive: workers whose event loop has not turned for long."""
+        return [f"worker {each.number}: event loop has not turned for {_HUNG_SECONDS:g} s" for each in self._hung()]
+
+    def missing(self) -> list[str]:
+        """Why not all workers are ready."""
+        workers = self._workers
+        if not workers:
+            return ["workers: not started yet"]
+        with ThreadPoolExecutor(len(workers)) as threads:
+            answers = list(threads.map(_Worker.missing, workers))
+        return [
+            f"worker {worker.number}: {problem}"
+            for worker, problems in zip(workers, answers, strict=True)
+            for problem in problems
+        ]
+
+    def text(self, accept: str = "") -> tuple[bytes, str]:
+        """The text for Prometheus, and its content type."""
+        return exposition(self._families(), accept)
+
+    def _families(self) -> Iterator[Family]:
+        missing = self.missing()
+        not_ready = {problem.partition(":")[0] for problem in missing} if self._workers else set()
+        states: dict[metrics.Labels, float] = {
+            ("wanted",): self._wanted,
+            ("running",): sum(worker.is_running() for worker in self._workers),
+            ("ready",): len(self._workers) - len(not_ready),
+        }
+        yield gauge(metrics.READY, not missing)
+        yield gauge(metrics.SUPERVISED_WORKERS, states)
+        yield counter(metrics.WORKER_STARTS, {(str(worker.number),): worker.starts for worker in self._workers})
+        yield from process_families()
+
+    def _hung(self) -> list[_Worker]:
+        return [worker for worker in self._workers if worker.hangs()]
+
+    # ---- running
+
+    async def _run(self) -> int:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._told_to_stop.set)
@@ -226,6 +315,6 @@ class _Supervisor:
 
     async def _show_life(self) -> None:
         while True:
-            if not any(worker.hangs() for worker in self._workers):
+            if not self._hung():
                 self._alive.show()
             await asyncio.sleep(_ALIVE_SECONDS)

@@ -18,7 +18,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import structlog
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
@@ -28,6 +28,7 @@ from faust.types import TP, ConsumerMessage
 
 from worker.lanes import Batch, Lanes
 from worker.membership import watch_membership
+from worker.protocol import Place
 from worker.settings import Settings
 
 _POLL_SECONDS = 1.0
@@ -40,6 +41,20 @@ _COMMIT_SECONDS = 2.0
 """For the last commit of a worker that stops."""
 
 log = structlog.get_logger("claimscrub.worker")
+
+
+class Heard(NamedTuple):
+    """What the brokers said of a partition.
+
+    Attributes:
+        end: offset after the last record that may be read.
+        position: offset of what is fetched next, past the ends of transactions too; None where it is not known.
+        at: when they said so, in seconds since 1970.
+    """
+
+    end: int
+    position: int | None
+    at: float
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):
@@ -103,6 +118,22 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         for tp in consumer.assignment() & offsets.keys():
             consumer.seek(tp, offsets[tp])
 
+    def heard(self) -> dict[Place, Heard]:
+        """What the brokers said last of each assigned partition; for any thread."""
+        consumer = self._consumer
+        subscription = None if consumer is None else consumer._subscription.subscription  # noqa: SLF001
+        assignment = None if subscription is None else subscription.assignment
+        if assignment is None:
+            return {}
+        heard = {}
+        for tp in assignment.tps:
+            state = assignment.state_value(tp)
+            if state is None or state.highwater is None:  # nothing yet
+                continue
+            end = state.highwater if state.lso is None or state.lso < 0 else state.lso
+            heard[tp.topic, tp.partition] = Heard(end, state._position, state.timestamp / 1000)  # noqa: SLF001
+        return heard
+
     def member(self) -> tuple[int, str]:
         """Generation and member id in the consumer group."""
         coordinator = self._ensure_consumer()._coordinator  # noqa: SLF001
@@ -115,6 +146,10 @@ class BatchConsumer(driver.Consumer):
     settings: ClassVar[Settings]
     lanes: ClassVar[Lanes]
     _thread: ConsumerThread
+
+    def heard(self) -> dict[Place, Heard]:
+        """What the brokers said last of each assigned partition; for any thread."""
+        return self._thread.heard()
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)

@@ -1,391 +1,468 @@
-"""`claimscrub submit --watch`: a folder whose files are submitted as they appear, each claim exactly once.
-
-    DIR/claims.837 → DIR/submitting/<id>/claims.837 → DIR/done/claims.837 or DIR/failed/claims.837
-
-A file is new as long as it lies in the folder itself. Taking it up moves it to a place with an id of its own, the id of
-the submission. Claims are published in transactions, and each transaction records, in Kafka, how far which submission
-has come. Whoever finds a file under `submitting` goes on where Kafka says; so neither a crash nor a lost answer of the
-brokers submits a claim twice, and the same content dropped again is a new submission.
-"""
+"""`claimscrub watch`: flagged claims in a terminal or a pipe, as they come. Of a claim only the decision is shown."""
 
 from __future__ import annotations
 
 import os
-import secrets
+import select
+import stat
+import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, NamedTuple, NoReturn, Protocol
 
-from rules import ClaimError
-from worker.folder import FolderError, Stop, flush_folder, only_one, rename_durably, write_durably
-from worker.inputs import is_passed_over, read_stream
-from worker.kafka import require_topics
-from worker.members import Members
+import msgspec
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
+from pydantic_core import to_json
+from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
+
+from worker.console.outputs import (
+    DecidedClaim,
+    OutputFinding,
+    UnreadableError,
+    fault_of,
+    kept_headers,
+    read_flagged,
+    text,
+)
+from worker.folder import Stop
+from worker.kafka import KafkaProblemError, KafkaSilentError, confluent_config, partitions_by_topic
 from worker.settings import Settings
-from worker.submit import Progress, ResumableSubmitter, TransactionLostError
-from worker.x12 import X12Error
 
-LOCK_FILE = ".claimscrub-watch"
-_SUBMITTING, _DONE, _FAILED = "submitting", "done", "failed"
-_SCAN_SECONDS = 1.0
-_QUICKEST_SCAN_SECONDS = 0.1
+_POLL_SECONDS = 0.2
+_ANSWER_SECONDS = 2.0
+"""For a first answer of the brokers, as a signal is acted upon only after it."""
+_OFFSETS_SECONDS = 5.0
 _RETRY_SECONDS = 1.0
-_SAY_EVERY_SECONDS = 5.0
-_EMPTY_FILE_PATIENCE = 10
-"""An empty file is given so many times longer: it is mostly one that somebody has only just begun."""
-_MOST_CLAIMS = 5_000
-_MOST_BYTES = 32_000_000
-_MOST_SECONDS = 1.0
-"""Of a transaction: readers do not see past one that is open."""
-_REMEMBERED_SECONDS = 86_400
-"""Brokers keep what a group without members has committed for at least so long."""
-_MOST_REASONS = 10_000
-_MOST_BROKEN_BYTES = 32_000_000
-"""Of broken claims that are kept apart; the file itself has them all."""
-_LONGEST_NAME = 200
-"""Bytes; what is appended to a name must fit into the 255 that a file system takes."""
+_LOOK_AGAIN_SECONDS = 30.0
+"""How often it is asked whether a topic has more partitions now."""
+_MOST_HELD = 500
+"""Records of a partition that are held while older ones of others are still to come."""
+_QUEUE_KILOBYTES = 16_384
+_STYLES = {"error": "red", "warning": "yellow", "info": "cyan"}
+_INDENT = 4
+
+_Partition = tuple[str, int]
 
 
-def watch(
-    folder: Path, settings: Settings, members: Members, settle_seconds: float, say: Callable[[str], None]
-) -> None:
-    """Submit the files that are in the folder and those that come, until SIGTERM or SIGINT.
+class Choice(NamedTuple):
+    """Which flagged claims; what is empty or None does not narrow.
+
+    Attributes:
+        payers: keys of payers.
+        rules: rule ids, or how they begin: `HIS`.
+        category, severity: of a finding; if rules are named, of one of theirs.
+        provider: NPI of the billing or of a rendering provider.
+        code: a procedure code of the claim.
+        least_cents, most_cents: of its charge.
+        claim: part of its id.
+    """
+
+    payers: tuple[str, ...] = ()
+    rules: tuple[str, ...] = ()
+    category: str = ""
+    severity: str = ""
+    provider: str = ""
+    submitter: str = ""
+    code: str = ""
+    least_cents: int | None = None
+    most_cents: int | None = None
+    claim: str = ""
+
+    def findings(self, decided: DecidedClaim) -> list[OutputFinding]:
+        """Those findings that it is about, errors first; none where the claim is not meant."""
+        is_meant = (
+            (not self.payers or decided.decision.payer.upper() in self.payers)
+            and (not self.provider or self.provider in (decided.billing_npi, *decided.rendering_npis))
+            and (not self.submitter or self.submitter == decided.submitter)
+            and (not self.code or self.code in decided.codes)
+            and (self.least_cents is None or decided.amount >= self.least_cents)
+            and (self.most_cents is None or decided.amount <= self.most_cents)
+            and self.has_claim(decided.decision.claim_id)
+        )
+        found = [each for each in decided.decision.findings if self._has(each)] if is_meant else []
+        return sorted(found, key=lambda finding: finding.severity != "error")
+
+    def has_claim(self, claim_id: str) -> bool:
+        """Whether a claim of this id is meant."""
+        return self.claim.casefold() in claim_id.casefold()
+
+    def _has(self, finding: OutputFinding) -> bool:
+        return (
+            (not self.rules or finding.rule_id.startswith(self.rules))
+            and self.category in ("", finding.category)
+            and self.severity in ("", finding.severity)
+        )
+
+
+class Plan(NamedTuple):
+    """What is read.
+
+    Attributes:
+        choice: which flagged claims.
+        since: from when; None for what is new.
+        until_now: end where the topics end now.
+        deadletters: show dead letters too.
+        most: end after so many; None for no limit.
+    """
+
+    choice: Choice
+    since: datetime | None = None
+    until_now: bool = False
+    deadletters: bool = False
+    most: int | None = None
+
+
+class Printer(Protocol):
+    """Shows one claim or dead letter."""
+
+    def flagged(self, message: Any, decided: DecidedClaim, decision: bytes, findings: list[OutputFinding]) -> None: ...
+
+    def deadletter(self, message: Any) -> None: ...
+
+
+def watch(settings: Settings, plan: Plan, printer: Printer, say: Callable[[str], None]) -> int:
+    """Show flagged claims until SIGTERM, SIGINT or the end of the plan, or until nobody reads any more.
 
     Args:
-        folder: where files appear.
-        settings: the brokers and the submitted topic.
-        members: makes the keys.
-        settle_seconds: how long a file's size and time must stand still before it is taken up.
-        say: called with each line of progress.
+        settings: brokers and topics.
+        plan: what is read.
+        printer: shows it.
+        say: called with each line about the reading itself.
+
+    Returns:
+        How many were shown.
 
     Raises:
-        FolderError: another process watches the folder, or files can't be moved in it.
-        KafkaProblemError: the brokers refuse, or another process has taken over.
+        KafkaProblemError: the brokers refuse, or a topic is missing; and with `until_now`, the brokers do not answer.
     """
-    if not folder.is_dir():
-        raise FolderError(f"{folder}: no such folder; make it, or name another")
-    with Stop().on_signals() as stop, only_one(folder / LOCK_FILE, "claimscrub submit --watch") as identity:
-        for name in (_SUBMITTING, _DONE, _FAILED):
-            _make_folder(folder / name)
-        require_topics(settings, [settings.submitted_topic])
-        _Watch(folder, settings, members, identity, settle_seconds=settle_seconds, stop=stop, say=say).run()
+    shown = 0
+    topics = [settings.flagged_topic, *([settings.deadletter_topic] if plan.deadletters else [])]
+    with Stop().on_signals() as stop:
+        for message in _Reading(settings, topics, plan, say).messages(lambda: stop.requested() or _nobody_reads()):
+            try:
+                shown += _show(settings, plan.choice, printer, message, say)
+            except BrokenPipeError:
+                # What is still in the buffer would fail again at the end, and change the exit code.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                break
+            if plan.most is not None and shown >= plan.most:
+                break
+    return shown
 
 
-class _StoppedError(Exception):
-    """The stop was requested; what is not committed will be submitted by the next process."""
+def _show(settings: Settings, choice: Choice, printer: Printer, message: Any, say: Callable[[str], None]) -> bool:
+    if message.topic() == settings.deadletter_topic:
+        is_meant = choice.has_claim(text(dict(message.headers() or ()), "ce_subject"))
+        if is_meant:
+            printer.deadletter(message)
+        return is_meant
+    try:
+        decided, decision = read_flagged(message.value())
+    except UnreadableError as error:
+        say(f"claimscrub: {_place(message)}: {error}")
+        return False
+    findings = choice.findings(decided)
+    if findings:
+        printer.flagged(message, decided, decision, findings)
+    return bool(findings)
 
 
-class _Submission(NamedTuple):
-    """A file that was taken up, and the id of taking it up."""
-
-    submission: str
-    path: Path
-
-
-class _Signature(NamedTuple):
-    """Tells whether a file was written to."""
-
-    inode: int
-    size: int
-    modified: int
-
-    @classmethod
-    def of(cls, status: os.stat_result) -> _Signature:
-        return cls(status.st_ino, status.st_size, status.st_mtime_ns)
+def _nobody_reads() -> bool:
+    """Whether standard output is a pipe whose other end was closed: writing would tell, but perhaps much later."""
+    try:
+        number = sys.stdout.fileno()
+    except (OSError, ValueError):
+        return False
+    if not stat.S_ISFIFO(os.fstat(number).st_mode):
+        return False
+    poll = select.poll()
+    poll.register(number, 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
-class _Reasons:
-    """What could not be read of a file, one line each, and the broken claims of an 837 that can be mended."""
+# ---- reading
+
+
+class _Reading:
+    """Reads topics from somewhere on, in the order of time as long as it is behind, and then as it comes."""
+
+    def __init__(self, settings: Settings, topics: list[str], plan: Plan, say: Callable[[str], None]) -> None:
+        self._settings = settings
+        self._topics = topics
+        self._plan = plan
+        self._say = say
+        self._is_waiting = False
+        self._ends: dict[_Partition, int] = {}
+        self._behind: set[_Partition] = set()
+        """Partitions that are not yet read to where they ended at first."""
+        self._held: dict[_Partition, deque[Any]] = {}
+
+    def messages(self, ended: Callable[[], bool]) -> Iterator[Any]:
+        starts = self._starts(ended)
+        if starts is None:
+            return
+        self._behind = {place for place, start in starts.items() if start < self._ends[place]}
+        if self._plan.until_now:
+            starts = {place: starts[place] for place in self._behind}
+        consumer = Consumer(
+            {
+                **confluent_config(self._settings),
+                "error_cb": self._failed,
+                "group.id": f"{self._settings.group_id}-watch",  # asked for, though nothing joins it or commits to it
+                "enable.auto.commit": False,
+                "auto.offset.reset": "earliest",  # where retention has overtaken us, or the topic was made anew
+                "isolation.level": "read_committed",
+                "enable.partition.eof": True,
+                "queued.max.messages.kbytes": _QUEUE_KILOBYTES,
+            }
+        )
+        try:
+            consumer.assign([TopicPartition(*place, start) for place, start in starts.items()])
+            yield from self._read(consumer, set(starts), ended)
+        finally:
+            consumer.close()
+
+    def _read(self, consumer: Any, assigned: set[_Partition], ended: Callable[[], bool]) -> Iterator[Any]:
+        looked = time.monotonic()
+        while not ended():
+            if self._plan.until_now and not self._behind:
+                return
+            message = consumer.poll(_POLL_SECONDS)
+            if message is not None:
+                yield from self._take(consumer, message)
+            elif not self._plan.until_now and time.monotonic() - looked > _LOOK_AGAIN_SECONDS:
+                looked = time.monotonic()
+                self._assign_new(consumer, assigned)
+
+    def _take(self, consumer: Any, message: Any) -> Iterator[Any]:
+        place, error = (message.topic(), message.partition()), message.error()
+        if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001
+            if not error.retriable():
+                raise KafkaProblemError(f"topic {place[0]}: {error.str()}")
+            return
+        self._is_waiting = False
+        is_wanted = error is None and not (self._plan.until_now and message.offset() >= self._ends[place])
+        if not self._behind:
+            if is_wanted:
+                yield message
+            return
+        if is_wanted:
+            held = self._held.setdefault(place, deque())
+            held.append(message)
+            if len(held) >= _MOST_HELD:
+                consumer.pause([TopicPartition(*place)])
+        if error is not None or message.offset() + 1 >= self._ends.get(place, 0):
+            self._behind.discard(place)
+        yield from self._in_order(consumer)
+
+    def _in_order(self, consumer: Any) -> Iterator[Any]:
+        """What is held, oldest first, as far as nothing older can come any more."""
+        while all(self._held.get(place) for place in self._behind) and any(self._held.values()):
+            place = min((each for each, held in self._held.items() if held), key=self._time_of_first)
+            held = self._held[place]
+            yield held.popleft()
+            if len(held) == _MOST_HELD // 2:
+                consumer.resume([TopicPartition(*place)])
+
+    def _time_of_first(self, place: _Partition) -> int:
+        timestamp: int = self._held[place][0].timestamp()[1]
+        return timestamp
+
+    # ---- what is asked of the brokers
+
+    def _starts(self, ended: Callable[[], bool]) -> dict[_Partition, int] | None:
+        """Where to begin in each partition; None where it has ended before the brokers answered."""
+        deadline = time.monotonic() + self._settings.startup_timeout_seconds
+        while not ended():
+            try:
+                return self._find_starts()
+            except KafkaSilentError as error:
+                if self._plan.until_now and time.monotonic() > deadline:
+                    raise
+                self._wait(str(error))
+            time.sleep(_RETRY_SECONDS)
+        return None
+
+    def _find_starts(self) -> dict[_Partition, int]:
+        found = partitions_by_topic(self._settings, _ANSWER_SECONDS)
+        missing = [name for name in self._topics if name not in found]
+        if missing:
+            raise KafkaProblemError(f"no topic {', '.join(missing)}; make it with: claimscrub topics create")
+        places = [(name, number) for name in self._topics for number in range(found[name])]
+        admin = AdminClient(confluent_config(self._settings))
+        self._ends = self._offsets(admin, places, OffsetSpec.latest())
+        if self._plan.since is None:
+            return {} if self._plan.until_now else dict(self._ends)
+        asked = OffsetSpec.for_timestamp(max(0, round(self._plan.since.timestamp() * 1000)))
+        return {
+            place: self._ends[place] if offset < 0 else offset
+            for place, offset in self._offsets(admin, places, asked).items()
+        }
+
+    def _offsets(self, admin: Any, places: list[_Partition], asked: Any) -> dict[_Partition, int]:
+        answers = admin.list_offsets(
+            {TopicPartition(*place): asked for place in places},
+            isolation_level=IsolationLevel.READ_COMMITTED,
+            request_timeout=_OFFSETS_SECONDS,
+        )
+        try:
+            return {(each.topic, each.partition): answer.result().offset for each, answer in answers.items()}
+        except KafkaException as error:
+            if error.args[0].code() in _DENIALS:
+                raise KafkaProblemError(f"topics {', '.join(self._topics)}: {error.args[0].str()}") from None
+            raise KafkaSilentError(f"topics {', '.join(self._topics)}: {error.args[0].str()}") from None
+
+    def _assign_new(self, consumer: Any, assigned: set[_Partition]) -> None:
+        try:
+            found = partitions_by_topic(self._settings, _ANSWER_SECONDS)
+        except KafkaProblemError:
+            return
+        new = {(name, number) for name in self._topics for number in range(found.get(name, 0))} - assigned
+        if new:
+            consumer.incremental_assign([TopicPartition(*place, 0) for place in new])
+            assigned |= new
+
+    def _failed(self, error: Any) -> None:
+        if error.code() == KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001
+            self._wait(f"no Kafka broker answers at {self._settings.bootstrap_servers}")
+
+    def _wait(self, reason: str) -> None:
+        if not self._is_waiting:
+            self._is_waiting = True
+            self._say(f"claimscrub: waiting: {reason}")
+
+
+_DENIALS = (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED)
+
+
+# ---- showing
+
+
+class _Finding(msgspec.Struct):
+    rule_id: str
+    severity: str
+    line: int | None = None
+    field: str = ""
+    location: str = ""
+    carc: str | None = ""
+    rarc: str | None = ""
+    message: str = ""
+    remedy: str = ""
+
+
+class _Decision(msgspec.Struct):
+    findings: list[_Finding] = []
+
+
+_read_findings = msgspec.json.Decoder(_Decision).decode
+
+
+class TextPrinter:
+    """For people: a few lines for each; coloured and wrapped in a terminal, whole lines in a pipe."""
 
     def __init__(self) -> None:
-        self.count = 0
-        self.broken = b""
-        self._broken_count = 0
-        self._lines: list[str] = []
+        is_watched = sys.stdout.isatty()
+        self._wraps = is_watched
+        self._console = _Console(file=sys.stdout, highlight=False, soft_wrap=not is_watched)
 
-    def add(self, source: str, error: Exception | str) -> None:
-        self.count += 1
-        if self.count <= _MOST_REASONS:
-            self._lines.append(f"{source}: {error}")
-        raw = error.raw if isinstance(error, X12Error) else b""
-        if raw and len(self.broken) + len(raw) <= _MOST_BROKEN_BYTES:
-            self.broken += raw + b"\n"
-            self._broken_count += 1
+    def flagged(self, message: Any, decided: DecidedClaim, decision: bytes, findings: list[OutputFinding]) -> None:
+        first = findings[0]
+        details = next(
+            each
+            for each in _read_findings(decision).findings
+            if (each.rule_id, each.line, each.severity, each.message)
+            == (first.rule_id, first.line, first.severity, first.message)
+        )
+        style = _STYLES.get(first.severity, "")
+        graver = {each.rule_id: each.severity for each in reversed(findings)}
+        rules = Text(", ").join(
+            Text(rule_id, f"bold {_STYLES.get(graver[rule_id], '')}") for rule_id in reversed(graver)
+        )
+        self._head(
+            message, decided.decision.claim_id, decided.decision.payer, Text(amount(decided.amount), "bold"), rules
+        )
+        codes = [f"{name} {code}" for name, code in (("CARC", details.carc), ("RARC", details.rarc)) if code]
+        where = f"line {details.line}, {details.field}" if details.line else details.field
+        said = "" if first.severity == "error" else f"{first.severity}, "
+        self._line(Text.assemble((f"{details.rule_id} ", f"bold {style}"), f"{said}{details.message}"))
+        self._line(Text("; ".join(filter(None, [where, details.location, *codes])), "dim"))
+        if details.remedy:
+            self._line(Text.assemble(("fix ", "bold"), details.remedy))
 
-    def text(self, claims: int, broken_name: str) -> str:
-        """The file of reasons; the same for the same file, however often it is begun."""
-        said = f"Unreadable parts of the file: {self.count}."
-        if claims:
-            said += f" Claims that were submitted: {claims}; send only what is named here again."
-        if self.broken:
-            said += f" Broken claims that stand in {broken_name}, to be mended and submitted: {self._broken_count}."
-        more = [f"... and {self.count - _MOST_REASONS} more"] if self.count > _MOST_REASONS else []
-        return "\n".join([said, *self._lines, *more]) + "\n"
+    def deadletter(self, message: Any) -> None:
+        headers = dict(message.headers() or ())
+        self._head(message, text(headers, "ce_subject") or _place(message), Text("dead letter", "bold yellow"))
+        self._line(Text(fault_of(headers).reason))
 
+    def _head(self, message: Any, name: str, *parts: str | Text) -> None:
+        named = (Text(_time(message), "dim"), Text(name, "bold"))
+        self._print(Text("  ").join([*named, *(Text(part) if isinstance(part, str) else part for part in parts)]))
 
-class _Watch:
-    """The loop."""
+    def _line(self, line: Text) -> None:
+        self._print(Padding(line, (0, 0, 0, _INDENT)) if self._wraps else Text(" " * _INDENT).append_text(line))
 
-    def __init__(
-        self,
-        folder: Path,
-        settings: Settings,
-        members: Members,
-        identity: str,
-        *,
-        settle_seconds: float,
-        stop: Stop,
-        say: Callable[[str], None],
-    ) -> None:
-        self._folder = folder
-        self._settings = settings
-        self._members = members
-        self._settle_seconds = settle_seconds
-        self._stop = stop
-        self._say = say
-        self._said_waiting = 0.0
-        self._seen: dict[str, tuple[_Signature, float]] = {}
-        self._submitter = ResumableSubmitter(settings, f"{settings.group_id}-submit-{identity}", self._waiting)
-
-    def run(self) -> None:
-        """Until the stop is requested."""
-        self._say(f"watching {self._folder} for claims to publish to {self._settings.submitted_topic}")
-        try:
-            while not self._stop.requested():
-                try:
-                    self._run_connected()
-                except TransactionLostError as lost:
-                    self._waiting(str(lost))
-                    self._stop.wait(_RETRY_SECONDS)
-        except _StoppedError:
-            self._say("a file is not finished; the next start goes on with it")
-        finally:
-            self._submitter.close()
-        self._say("stopped")
-
-    def _run_connected(self) -> None:
-        """Until the stop is requested or a transaction is lost: what was begun first, then what is new."""
-        progress = self._submitter.open()
-        known = None if progress is None else progress.submission
-        # The one that Kafka knows comes first: the next one takes its place there.
-        for begun in sorted(self._begun(forgotten=progress is None), key=lambda each: each.submission != known):
-            progress = self._submit(begun, progress)
-        while not self._stop.requested():
-            for name, signature in self._ready():
-                if self._stop.requested():
-                    return
-                taken = self._take_up(name, signature)
-                if taken is not None:
-                    progress = self._submit(taken, progress)
-            self._stop.wait(max(_QUICKEST_SCAN_SECONDS, min(self._settle_seconds, _SCAN_SECONDS)))
-
-    def _waiting(self, reason: str) -> None:
-        since = self._stop.since
-        if since is not None and time.monotonic() - since > self._settings.stop_timeout_seconds:
-            raise _StoppedError
-        if time.monotonic() - self._said_waiting >= _SAY_EVERY_SECONDS:
-            self._said_waiting = time.monotonic()
-            self._say(f"waiting for the brokers at {self._settings.bootstrap_servers}: {reason}")
-
-    # ---- which files
-
-    def _begun(self, *, forgotten: bool) -> Iterator[_Submission]:
-        """What an earlier process took up and did not finish; `forgotten` if Kafka knows of no submission at all."""
-        for place in sorted((self._folder / _SUBMITTING).iterdir()):
-            files = sorted(place.iterdir()) if place.is_dir() else []
-            if files:
-                if forgotten and time.time() - place.stat().st_mtime > _REMEMBERED_SECONDS:
-                    raise FolderError(
-                        f"{files[0]} was begun more than a day ago, and Kafka holds no record of how far it came: it"
-                        " was forgotten (offsets.retention.minutes), or CLAIMSCRUB_GROUP_ID is another now; find out"
-                        f" which of its claims are on the topic, then move it out of {_SUBMITTING}"
-                    )
-                yield _Submission(place.name, files[0])
-            elif place.is_dir():
-                place.rmdir()
-
-    def _ready(self) -> list[tuple[str, _Signature]]:
-        """New files that nobody writes to any more, oldest first."""
-        seen: dict[str, tuple[_Signature, float]] = {}
-        ready = []
-        now = time.monotonic()
-        try:
-            with os.scandir(self._folder) as entries:
-                for entry in entries:
-                    if is_passed_over(entry.name) or not entry.is_file(follow_symlinks=False):
-                        continue
-                    try:
-                        signature = _Signature.of(entry.stat(follow_symlinks=False))
-                    except FileNotFoundError:
-                        continue
-                    before = self._seen.get(entry.name)
-                    since = before[1] if before is not None and before[0] == signature else now
-                    seen[entry.name] = (signature, since)
-                    if now - since >= self._settle_seconds * (1 if signature.size else _EMPTY_FILE_PATIENCE):
-                        ready.append((entry.name, signature))
-        except OSError as error:
-            raise FolderError(f"{self._folder}: {error.strerror}; the folder must be readable") from None
-        self._seen = seen
-        return sorted(ready, key=lambda each: (each[1].modified, each[0]))
-
-    def _take_up(self, name: str, signature: _Signature) -> _Submission | None:
-        """Move a new file to a place with an id of its own; None where it is gone or was written to."""
-        self._seen.pop(name, None)
-        path = self._folder / name
-        try:
-            if _Signature.of(path.lstat()) != signature:
-                return None
-            submission = secrets.token_hex(8)
-            place = self._folder / _SUBMITTING / submission
-            place.mkdir()
-            # The move must be on the disk before Kafka hears of the submission: else a power failure could put the
-            # file back among the new ones.
-            flush_folder(place.parent)
-            rename_durably(path, place / name)
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise FolderError(f"{path} can't be moved to {_SUBMITTING}: {error.strerror}") from None
-        return _Submission(submission, place / name)
-
-    # ---- one file
-
-    def _submit(self, submission: _Submission, progress: Progress | None) -> Progress:
-        """Publish what is not published of a file, then move it away; how far it came."""
-        began = time.monotonic()
-        before = progress if progress is not None and progress.submission == submission.submission else None
-        name = submission.path.name
-        if before is not None and before.complete and not before.unreadable:
-            finished, reasons = before, _Reasons()
-        else:
-            if before is not None and before.claims and not before.complete:
-                self._say(f"{name}: going on after {before.claims} claims that were submitted before")
-            finished, reasons = self._publish(submission, before or Progress(submission.submission), began)
-        where = self._move_away(submission, reasons, finished.claims)
-        self._say(f"{name}: {_counted(finished.claims, reasons)} in {time.monotonic() - began:.1f} s; now {where}")
-        return finished
-
-    def _publish(self, submission: _Submission, before: Progress, began: float) -> tuple[Progress, _Reasons]:
-        reasons = _Reasons()
-        name = submission.path.name
-        now = before
-        claims = pending = pending_bytes = 0
-        said = began
-        try:
-            with submission.path.open("rb") as file:
-                signature = _Signature.of(os.fstat(file.fileno()))
-                for claim_id, key, raw in self._claims(file, name, reasons):
-                    claims += 1
-                    if claims <= before.claims:
-                        self._require_the_same(submission, before, claims, claim_id)
-                    else:
-                        self._submitter.submit(key, raw)
-                        now = now._replace(claims=claims, last_claim_id=claim_id)
-                        pending, pending_bytes = pending + 1, pending_bytes + len(raw)
-                    full = pending >= _MOST_CLAIMS or pending_bytes >= _MOST_BYTES
-                    if pending and (full or self._submitter.seconds_open >= _MOST_SECONDS or self._stop.requested()):
-                        self._submitter.commit(now)
-                        pending = pending_bytes = 0
-                    if self._stop.requested():
-                        raise _StoppedError
-                    if time.monotonic() - said >= _SAY_EVERY_SECONDS:
-                        said = time.monotonic()
-                        part = f"{file.tell() / max(signature.size, 1):.0%} of the file"
-                        self._say(f"{name}: {_counted(claims, reasons)} after {said - began:.0f} s, {part}")
-                changed = _Signature.of(os.fstat(file.fileno())) != signature
-        except OSError as error:
-            reasons.add(name, f"{error.strerror}; expected a file that can be read")
-            changed = False
-        if changed:
-            reasons.add(name, "written to while it was read; expected a file that is complete when it appears")
-        if claims < before.claims:
-            self._require_the_same(submission, before, before.claims, "")
-        now = now._replace(unreadable=reasons.count, complete=True)
-        if now != before:
-            self._submitter.commit(now)
-        return now, reasons
-
-    def _claims(self, file: BinaryIO, name: str, reasons: _Reasons) -> Iterator[tuple[str, bytes, bytes]]:
-        """Id, key and bytes of each claim event that can be submitted."""
-        limit = self._settings.max_claim_bytes
-        for item in read_stream(file, name):
-            try:
-                claim = item.read()
-            except ClaimError as error:
-                reasons.add(item.source, error)
-                continue
-            if len(item.raw) > limit:
-                expected = f"at most {limit} bytes (CLAIMSCRUB_MAX_CLAIM_BYTES)"
-                reasons.add(item.source, ClaimError("$", f"a claim event of {len(item.raw)} bytes", expected))
-            else:
-                yield claim.claim_id, self._members.event_key(claim), item.raw
-
-    def _require_the_same(self, submission: _Submission, before: Progress, claims: int, claim_id: str) -> None:
-        """The claim up to which the file was submitted must still be the one that it was."""
-        if claims == before.claims and claim_id != before.last_claim_id:
-            raise FolderError(
-                f"{submission.path}: {before.claims} claims of it were submitted, up to {before.last_claim_id}, and now"
-                " it reads differently: the file was changed, or begun by another version of claimscrub; move it out of"
-                f" {_SUBMITTING}, and submit what is missing"
-            )
-
-    def _move_away(self, submission: _Submission, reasons: _Reasons, claims: int) -> str:
-        """Move a finished file to done or failed, under a name that is free there."""
-        path = submission.path
-        folder = self._folder / (_FAILED if reasons.count else _DONE)
-        try:
-            target = _free_path(folder, path.name, reasons, claims)
-            if reasons.count:
-                report, broken = _beside(target)
-                write_durably(report, _report(reasons, claims, broken))
-                if reasons.broken:
-                    write_durably(broken, reasons.broken)
-            # On the disk before the next submission takes the place of this one in Kafka's memory.
-            rename_durably(path, target)
-            path.parent.rmdir()
-        except OSError as error:
-            raise FolderError(
-                f"{path} can't be moved to {folder}: {error.strerror}; its {claims} claims were submitted, and the next"
-                " start only moves it"
-            ) from None
-        where = f"{folder.name}/{target.name}"
-        return f"{where}, reasons in {folder.name}/{_beside(target)[0].name}" if reasons.count else where
+    def _print(self, line: Any) -> None:
+        self._console.print(line)
 
 
-def _counted(claims: int, reasons: _Reasons) -> str:
-    return f"claims submitted: {claims}, unreadable parts: {reasons.count}"
+class _Console(Console):
+    def on_broken_pipe(self) -> NoReturn:
+        """Tell it, instead of ending the process with an exit code of rich's own."""
+        raise BrokenPipeError
 
 
-def _free_path(folder: Path, name: str, reasons: _Reasons, claims: int) -> Path:
-    """A path that nothing has in the folder, nor what stands beside it."""
-    stem, suffix = os.path.splitext(name)  # noqa: PTH122
-    number = 1
-    while True:
-        target = folder / (name if number == 1 else f"{stem}-{number}{suffix}")
-        report, broken = _beside(target)
-        # Reasons without their file were written by a process that was killed before it moved the file.
-        left_by_us = os.path.lexists(report) and report.read_bytes() == _report(reasons, claims, broken)
-        taken = os.path.lexists(target) or os.path.lexists(report) or os.path.lexists(broken)
-        if not os.path.lexists(target) and (not taken or not reasons.count or left_by_us):
-            return target
-        number += 1
+class JsonPrinter:
+    """For programs: one JSON object a line, with the decision as it was published and nothing else of the claim."""
+
+    def flagged(self, message: Any, decided: DecidedClaim, decision: bytes, findings: list[OutputFinding]) -> None:
+        del findings
+        said = {
+            "submitter_id": decided.submitter,
+            "billing_npi": decided.billing_npi,
+            "rendering_npis": decided.rendering_npis,
+            "procedure_codes": decided.codes,
+            "total_charge_amount": str(Decimal(decided.amount).scaleb(-2)),
+        }
+        self._print(to_json(_record(message) | said)[:-1] + b',"decision":' + decision + b"}")
+
+    def deadletter(self, message: Any) -> None:
+        fault = fault_of(dict(message.headers() or ()))
+        origin = None if fault.origin is None else fault.origin._asdict()
+        self._print(to_json(_record(message) | {"reason": fault.reason, "origin": origin}))
+
+    def _print(self, line: bytes) -> None:
+        sys.stdout.buffer.write(line + b"\n")
+        sys.stdout.buffer.flush()
 
 
-def _beside(target: Path) -> tuple[Path, Path]:
-    """The paths of the reasons, and of the broken claims, of a file that failed."""
-    return target.with_name(f"{target.name}.errors.txt"), target.with_name(f"{target.name}.broken.837")
+def _record(message: Any) -> dict[str, Any]:
+    headers = dict(message.headers() or ())
+    return {
+        "topic": message.topic(),
+        "partition": message.partition(),
+        "offset": message.offset(),
+        "time": _time(message),
+        "claim_id": text(headers, "ce_subject"),
+        "headers": kept_headers(headers),
+    }
 
 
-def _report(reasons: _Reasons, claims: int, broken: Path) -> bytes:
-    return reasons.text(claims, broken.name).encode("utf-8", "surrogateescape")
+def amount(cents: int) -> str:
+    """In dollars, for people."""
+    return f"${Decimal(cents).scaleb(-2):,.2f}"
 
 
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(exist_ok=True)
-        probe = folder / f".{secrets.token_hex(4)}.tmp"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise FolderError(f"{folder}: {error.strerror}; files must be able to be moved there") from None
+def _time(message: Any) -> str:
+    return (
+        datetime.fromtimestamp(message.timestamp()[1] / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    )
+
+
+def _place(message: Any) -> str:
+    return f"{message.topic()}, partition {message.partition()}, offset {message.offset()}"

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.kafka_broker import Cluster
+from tests.kafka_broker import Cluster, free_ports
+from tests.scraping import get, missing, scraped, total
 from tests.worker_process import Pipeline, Worker, claim_event, eventually
 
 pytestmark = pytest.mark.broker
@@ -44,15 +45,31 @@ def folder(pipeline: Pipeline) -> Path:
 
 
 def test_workers_share_the_work_and_stop_in_good_order(pipeline: Pipeline, folder: Path) -> None:
-    """Each worker has partitions, a folder and a name of its own; SIGTERM ends them all with exit code 0."""
-    with pipeline.worker("--workers", "2") as supervisor:
+    """Each worker has partitions, a folder and a name of its own; SIGTERM ends them all with exit code 0.
+
+    Each says at a port of its own how it is, and the supervisor says so of all.
+    """
+    (port,) = free_ports(1)
+    with pipeline.worker("--workers", "2", CLAIMSCRUB_METRICS_PORT=str(port)) as supervisor:
         _wait_until_ready(supervisor, folder, 2)
         eventually(lambda: sorted(_assigned(supervisor).items()) == [("here-1", 2), ("here-2", 2)])
         pipeline.send([(None, claim_event(number)) for number in range(400)])
         pipeline.wait_for_all()
         pids = _pids(supervisor)
+        eventually(lambda: missing(port) == missing(port + 1) == missing(port + 2) == [])
+        assert get(port, "/healthz") == (200, "ok\n")
+        told, workers = scraped(port), [scraped(port + 1), scraped(port + 2)]
+        os.kill(pids[2], signal.SIGSTOP)
+        assert missing(port) == ["worker 2: does not answer"]
+        os.kill(pids[2], signal.SIGCONT)
         assert supervisor.terminate() == 0
 
+    states = {
+        state: total(told, "claimscrub_supervised_workers", state=state) for state in ("wanted", "running", "ready")
+    }
+    assert states == {"wanted": 2, "running": 2, "ready": 2}
+    assert [total(told, "claimscrub_worker_starts_total", worker=number) for number in ("1", "2")] == [1, 1]
+    assert sum(total(worker, "claimscrub_claims_total") for worker in workers) == 400
     assert len(pipeline.outputs()["cleared"]) == 400
     assert not any(_runs(pid) for pid in pids.values())
     assert {line["instance_id"] for line in supervisor.events("claims")} == {"here-1", "here-2"}
@@ -142,11 +159,15 @@ def test_a_run_of_dead_letters_stops_all_workers(pipeline: Pipeline, folder: Pat
 
 
 def test_more_workers_than_partitions_are_a_warning(kafka: Cluster, topic_prefix: str, tmp_path: Path) -> None:
-    """A worker without a partition stands by, and that is said at the start."""
+    """A worker without a partition stands by, which is said at the start, and is not ready."""
     pipeline = Pipeline(kafka, topic_prefix, tmp_path, partitions=1)
     pipeline.create_topics()
-    with pipeline.worker("--workers", "2", CLAIMSCRUB_INSTANCE_ID="here") as supervisor:
+    (port,) = free_ports(1)
+    pipeline.extra |= {"CLAIMSCRUB_INSTANCE_ID": "here", "CLAIMSCRUB_METRICS_PORT": str(port)}
+    with pipeline.worker("--workers", "2") as supervisor:
         eventually(lambda: sorted(_assigned(supervisor).values()) == [0, 1])
+        (idle,) = [number for number in (1, 2) if not _assigned(supervisor)[f"here-{number}"]]
+        eventually(lambda: missing(port) == [f"worker {idle}: partitions: none is assigned"])
     (warning,) = supervisor.events("more workers than partitions")
 
     assert (warning["workers"], warning["partitions"]) == (2, 1)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -10,17 +11,23 @@ from pathlib import Path
 
 import pytest
 
-from tests.kafka_broker import Cluster, KafkaBroker
+from tests.kafka_broker import Cluster, KafkaBroker, free_ports
+from tests.scraping import get, missing
 from tests.worker_process import Pipeline, claim_event, eventually
 
 pytestmark = pytest.mark.broker
 
 
 def test_a_worker_waits_for_its_brokers(topic_prefix: str, tmp_path: Path) -> None:
-    """While no broker answers the worker says so now and then and is not ready; when one comes up it goes on."""
+    """While no broker answers the worker says so now and then and is not ready; when one comes up it goes on.
+
+    All the while it is alive, and it notices brokers that fall silent later, too.
+    """
     folder = tmp_path / "data"
     broker = KafkaBroker(tmp_path / "kafka")
-    pipeline = Pipeline(broker, topic_prefix, tmp_path, extra={"CLAIMSCRUB_DATA_DIRECTORY": str(folder)})
+    (port,) = free_ports(1)
+    extra = {"CLAIMSCRUB_DATA_DIRECTORY": str(folder), "CLAIMSCRUB_METRICS_PORT": str(port)}
+    pipeline = Pipeline(broker, topic_prefix, tmp_path, extra=extra | {"CLAIMSCRUB_SESSION_TIMEOUT_SECONDS": "6"})
     try:
         broker.start()
         pipeline.create_topics()
@@ -29,10 +36,19 @@ def test_a_worker_waits_for_its_brokers(topic_prefix: str, tmp_path: Path) -> No
         with pipeline.worker() as worker:
             eventually(lambda: len(worker.events("waiting")) == 2)
             assert not (folder / "ready").exists()
+            assert missing(port) == ["worker: waiting for the brokers"]
+            assert get(port, "/healthz") == (200, "ok\n")
             broker.start()
             worker.wait_until_ready()
             assert (folder / "ready").exists()
+            assert missing(port) == []
             pipeline.wait_for_all()
+            broker.freeze()
+            silent = eventually(lambda: missing(port))
+            assert re.fullmatch(r"brokers: no answer to a fetch for \d s", silent[0]), silent
+            assert get(port, "/healthz") == (200, "ok\n")
+            broker.thaw()
+            eventually(lambda: missing(port) == [])
             assert worker.terminate() == 0
         assert not (folder / "ready").exists()
     finally:

@@ -272,7 +272,8 @@ class OverrideRow(NamedTuple):
     Attributes:
         place: of the event on the topic of overrides.
         at: when the event was written, by the broker's record.
-        outcome: released, refused, or pending while no worker has answered.
+        outcome: released, refused, or pending while no worker has answered; unknown where the answer is older than the
+            days that are shown.
         problem: why it was refused.
     """
 
@@ -286,7 +287,7 @@ class OverrideRow(NamedTuple):
     flagged_event_id: str
     rule_ids: tuple[str, ...]
     amount: int
-    outcome: Literal["pending", "released", "refused"]
+    outcome: Literal["pending", "released", "refused", "unknown"]
     problem: str = ""
 
 

@@ -1,0 +1,95 @@
+"""Records of the topics, as the console reads them."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Literal, NamedTuple
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from worker.codec import Headers
+from worker.console.views import Place
+from worker.kafka import KafkaProblemError, confluent_config
+from worker.settings import Settings
+
+Role = Literal["cleared", "flagged", "deadletter", "overrides"]
+"""What a topic is for."""
+
+_TIMEOUT_SECONDS = 10.0
+_POLL_SECONDS = 0.5
+
+
+class Received(NamedTuple):
+    """A record on its way into the projection, without its key, which stands for a member.
+
+    Attributes:
+        timestamp: in milliseconds.
+    """
+
+    role: Role
+    place: Place
+    timestamp: int
+    headers: dict[str, bytes]
+    value: bytes | None
+
+
+class Record(NamedTuple):
+    """A record as it stands on its topic.
+
+    Attributes:
+        timestamp: in milliseconds.
+    """
+
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+    timestamp: int
+
+
+def consumer_config(settings: Settings) -> dict[str, Any]:
+    """Of a consumer that is assigned its partitions and leaves no trace in the cluster."""
+    return {
+        **confluent_config(settings),
+        "group.id": f"{settings.group_id}-console",  # asked for, though nothing joins it or commits to it
+        "enable.auto.commit": False,
+        "auto.offset.reset": "error",
+        "isolation.level": "read_committed",
+        # The last offsets may be those of markers, which are never delivered: only this event tells.
+        "enable.partition.eof": True,
+    }
+
+
+def read_record(settings: Settings, place: Place) -> Record:
+    """One record by its place.
+
+    Raises:
+        KafkaProblemError: the brokers do not answer, or it is not there any more.
+    """
+    gone = KafkaProblemError(
+        f"no record at offset {place.offset} of partition {place.partition} of {place.topic}: the topic's retention has"
+        " passed, or it was made anew"
+    )
+    consumer = Consumer(consumer_config(settings))
+    try:
+        consumer.assign([TopicPartition(*place)])
+        deadline = time.monotonic() + _TIMEOUT_SECONDS
+        while time.monotonic() < deadline:
+            message = consumer.poll(_POLL_SECONDS)
+            if message is None:
+                continue
+            error = message.error()
+            if error is None:
+                if message.offset() != place.offset:
+                    raise gone
+                return Record(message.key(), message.value(), list(message.headers() or ()), message.timestamp()[1])
+            if error.code() in (KafkaError._PARTITION_EOF, KafkaError._AUTO_OFFSET_RESET):  # noqa: SLF001
+                raise gone
+            if not error.retriable():
+                raise KafkaProblemError(f"topic {place.topic}: {error.str()}")
+    except KafkaException as error:
+        raise KafkaProblemError(f"topic {place.topic}: {error.args[0].str()}") from None
+    finally:
+        consumer.close()
+    raise KafkaProblemError(
+        f"no answer from the brokers at {settings.bootstrap_servers} within {_TIMEOUT_SECONDS:.0f} s"
+    )
