@@ -476,7 +476,7 @@ def _series(connection: sqlite3.Connection, kind: str, first: int, now: int) -> 
     """Key → its tally in each step of the alarms."""
     names = "(SELECT '' AS name)" if kind == "all" else "(SELECT name FROM names WHERE kind = :kind)"
     rows = connection.execute(
-        "SELECT t.key, '[' || group_concat('[' || (t.at - :first) / :step || ',' || (t.cleared + t.flagged) || ','"  # noqa: S608
+        "SELECT t.key, '[' || group_concat('[' || ((t.at - :first) / :step) || ',' || (t.cleared + t.flagged) || ','"  # noqa: S608
         " || t.flagged || ',' || t.flagged_amount || ']') || ']'"
         f" FROM {names} n CROSS JOIN tallies t WHERE t.step = :step AND t.kind = :kind AND t.key = n.name"
         " AND t.at >= :first AND t.at <= :now GROUP BY t.key",
