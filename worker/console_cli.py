@@ -51,7 +51,7 @@ def console() -> None:
         log = structlog.get_logger("claimscrub.console")
         ruleset = load_rulebook(settings)
         folder = settings.console_directory or Path(
-            stack.enter_context(tempfile.TemporaryDirectory(prefix="claimscrub-console-"))
+            stack.enter_context(tempfile.TemporaryDirectory(prefix="claimscrub-console-", ignore_cleanup_errors=True))
         )
         folder.mkdir(parents=True, exist_ok=True)
         projection = Projection(folder / _FILE, ruleset, settings.console_days)

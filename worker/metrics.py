@@ -424,9 +424,9 @@ _TITLES: dict[Where, str] = {
 MARK = "<!-- Written by `make docs` from worker/metrics.py. -->"
 
 _INTRODUCTION = """\
-What worker, supervisor and console tell Prometheus at `/metrics`, as text or as OpenMetrics. Where it is served, and
-what `/healthz` and `/readyz` mean, is in [operations.md](operations.md); [monitoring](monitoring) has alert rules and a
-dashboard that use it.
+What worker, supervisor and console tell Prometheus at `/metrics`, as text or as OpenMetrics. Where it is served, what
+`/healthz` and `/readyz` mean, and the alert rules and the dashboard that use it are in
+[monitoring](monitoring/README.md).
 
 Counters begin at 0 with each start of a process. Claims are counted when what was decided about them is published, each
 once by the worker that published it. No label holds a claim id, a member or a person."""

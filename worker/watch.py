@@ -9,7 +9,6 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple, NoReturn, Protocol
@@ -144,9 +143,14 @@ def watch(settings: Settings, plan: Plan, printer: Printer, say: Callable[[str],
     """
     shown = 0
     topics = [settings.flagged_topic, *([settings.deadletter_topic] if plan.deadletters else [])]
-    with Stop().on_signals() as stop, suppress(BrokenPipeError):
+    with Stop().on_signals() as stop:
         for message in _Reading(settings, topics, plan, say).messages(lambda: stop.requested() or _nobody_reads()):
-            shown += _show(settings, plan.choice, printer, message, say)
+            try:
+                shown += _show(settings, plan.choice, printer, message, say)
+            except BrokenPipeError:
+                # What is still in the buffer would fail again at the end, and change the exit code.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                break
             if plan.most is not None and shown >= plan.most:
                 break
     return shown

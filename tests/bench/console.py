@@ -9,9 +9,14 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
+import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import islice
@@ -19,12 +24,14 @@ from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
 from typing import Any
+from urllib.request import urlopen
 
 from rich.table import Table
 
 from rules import ClaimError, Disposition, RuleSet
 from tests.bench.claims import SEED, claim_pool
 from tests.bench.report import OUTPUT, console, opened
+from tests.worker_process import ROOT, eventually
 from worker.codec import cloud_event_headers
 from worker.console.projection import Projection
 from worker.console.records import Received, Role
@@ -37,6 +44,11 @@ _DAYS = 3
 _PROVIDERS = 400
 _SUBMITTERS = 40
 _TENTH_OF_A_SECOND: Mapping[Role, int] = {"cleared": 680, "flagged": 120}
+_VISITS = 10
+_PAGES = (
+    *("/", "/?window=7d", "/flagged", "/flagged?text=63685&state=all", "/causes", "/causes?window=7d", "/rules"),
+    *("/rules/UNT001", "/what-if", "/dead-letters", "/overrides"),
+)
 _REFUSAL = ClaimError("lines[0].units", "not a number", 'a number, best as a string such as "32500.00"')
 _ROLES: Mapping[Disposition | None, Role] = {
     Disposition.CLEARED: "cleared", Disposition.FLAGGED: "flagged", None: "deadletter",
@@ -83,14 +95,17 @@ def measure(ruleset: RuleSet, folder: Path, flagged: int, cleared: int, times: i
     finally:
         stopping.set()
         follower.join()
+    event_id = projection.flagged(Filter(), 1)[0].event_id
     projection.close()
+    served = pages(folder, event_id, times)
     return {
         "flagged": flagged,
         "cleared": cleared,
         "megabytes": round(path.stat().st_size / 1e6),
         "records_per_second": rates,
         "milliseconds": {"alone": alone, "while records come in": meanwhile},
-        "slowest_ms": max(each["p99"] for measured in (alone, meanwhile) for each in measured.values()),
+        "pages": served,
+        "slowest_ms": max(each["p99"] for measured in (alone, meanwhile, served) for each in measured.values()),
     }
 
 
@@ -197,6 +212,46 @@ def _questions(projection: Projection) -> dict[str, Callable[[], object]]:
     return asked
 
 
+def pages(folder: Path, event_id: str, times: int) -> dict[str, dict[str, float]]:
+    """Milliseconds until the console has answered with a whole page, over HTTP.
+
+    It finds the projection in the folder, and no brokers, which takes nothing from its pages. A page that no browser goes
+    on with is held for a minute, so each is asked for a few times only.
+    """
+    with closing(socket.create_server(("127.0.0.1", 0))) as free:
+        port = free.getsockname()[1]
+    own = {
+        "CLAIMSCRUB_BOOTSTRAP_SERVERS": "127.0.0.1:9",
+        "CLAIMSCRUB_CONSOLE_PORT": str(port),
+        "CLAIMSCRUB_CONSOLE_DIRECTORY": str(folder),
+        "PYTHONPATH": str(ROOT),
+    }
+    served = subprocess.Popen(
+        [sys.executable, "-m", "worker.cli", "console"],
+        env={**os.environ, **own},
+        cwd=folder,
+        stderr=subprocess.DEVNULL,
+    )
+    url = f"http://127.0.0.1:{port}"
+
+    def is_up() -> bool:
+        try:
+            return bool(urlopen(f"{url}/healthz").status)
+        except OSError:
+            return False
+
+    def page(path: str) -> Callable[[], object]:
+        return lambda: urlopen(url + path).read()
+
+    try:
+        eventually(is_up, 60)
+        paths = [*_PAGES, f"/flagged/{event_id}"]
+        return {path.replace(event_id, "{event_id}"): _timed(page(path), min(times, _VISITS)) for path in paths}
+    finally:
+        served.terminate()
+        served.wait()
+
+
 def _timed(ask: Callable[[], object], times: int) -> dict[str, float]:
     """Milliseconds of a question: the median, and what 99 of 100 are within."""
     ask()
@@ -226,6 +281,12 @@ def _print(results: Mapping[str, Any]) -> None:
             name, *(f"{each[name][figure]:.1f}" for each in measured.values() for figure in ("median", "p99"))
         )
     console.print(table)
+    served = Table(title="Whole pages over HTTP: ms a page", title_justify="left")
+    for heading in ("page", "median", "p99"):
+        served.add_column(heading, justify="left" if heading == "page" else "right")
+    for path, figures in results["pages"].items():
+        served.add_row(path, f"{figures['median']:.1f}", f"{figures['p99']:.1f}")
+    console.print(served)
     console.print(f"The slowest at p99: {results['slowest_ms']:.0f} ms")
 
 

@@ -53,6 +53,8 @@ LEANED_ON = {
     "aiokafka.consumer.consumer:AIOKafkaConsumer.start": "2f1ba7044332",
     "aiokafka.coordinator.assignors.range:RangePartitionAssignor": "963e4a375767",
     "aiokafka.partitioner:murmur2": "62179ca18494",
+    # What was last heard of a partition: its end, the position, and when.
+    "aiokafka.consumer.subscription_state:TopicPartitionState": "2b83334afadf",
     # How requests are sent, and connections shared.
     "aiokafka.client:AIOKafkaClient.send": "246b277687d7",
     "aiokafka.client:AIOKafkaClient._get_conn": "68ce5d839171",

@@ -30,6 +30,7 @@ _LOOK_SECONDS = 20.0
 """Between two looks at which topics and partitions there are."""
 _RETRY_SECONDS = 2.0
 _TIMEOUT_SECONDS = 10.0
+_STOP_SECONDS = 2.0
 
 log = structlog.get_logger("claimscrub.console")
 
@@ -67,10 +68,10 @@ class Follower(threading.Thread):
         return "; ".join(filter(None, (self._fault, self._missing)))
 
     def stop(self) -> None:
-        """End it, and wait for its end."""
+        """End it, and wait a moment for its end; brokers that do not answer may hold it up, but nothing it was at."""
         self._stopping.set()
         if self.is_alive():
-            self.join()
+            self.join(_STOP_SECONDS)
 
     def run(self) -> None:
         """Until it is stopped, whatever the brokers do."""

@@ -134,6 +134,7 @@ class _Page:
         with tag("div").classes("head"):
             heading("Dead letter", 1)
             self._outcome = mark("", "quiet")
+        self._again: ui.label | None = None
         self._show_outcome()
         with tag("section").classes("panel finding error"):
             text(found.reason, "says")
@@ -152,7 +153,9 @@ class _Page:
                 text(hint)
                 return
             with tag("div").classes("form"):
+                self._again = text("It was sent again already; once more makes a second claim of it.", "banner")
                 self._form()
+            self._show_outcome()
         live(self._service, self._refresh)
 
     def _form(self) -> None:
@@ -192,6 +195,8 @@ class _Page:
         outcome = self._found.outcome
         self._outcome.set_text(f"sent again: {outcome}" if outcome else "not sent again")
         self._outcome.classes(replace=f"mark {outcome or 'quiet'}")
+        if self._again is not None:
+            self._again.set_visibility(bool(outcome))
 
     async def _send(self) -> None:
         user = (self._user.value or "").strip()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 
 from nicegui import ui
@@ -32,6 +33,7 @@ from worker.console.service import Service
 from worker.console.views import RuleHits
 
 _SECONDS = 3.0
+_ADDRESS = re.compile(r"(?<![<(\[])https://[^\s<>()]+")
 
 
 def add(service: Service) -> None:
@@ -104,7 +106,7 @@ def add(service: Service) -> None:
                     link("flagged by it", addresses.flagged(rule_id=rule.id))
             with tag("section").classes("panel"):
                 # Its first line is the heading above; an underscore is part of a name here, and never emphasis.
-                told = explain(rule, ruleset).split("\n", 1)[1]
+                told = _ADDRESS.sub(r"<\g<0>>", explain(rule, ruleset).split("\n", 1)[1])
                 ui.markdown(told, extras=["fenced-code-blocks", "tables", "code-friendly"]).classes("rule")
 
 
