@@ -37,6 +37,7 @@ def test_golden_claims_get_their_decisions_from_a_worker(pipeline: Pipeline, rul
         for message in messages:
             decision = json.loads(message.value())["decision"]
             assert Disposition(topic).value == decision["disposition"]
+            assert decision["history"] is not None
             published[decision["claim_id"]] = _without_history(reduced(decision), ruleset)
 
     assert len(published) == len(events)
@@ -61,4 +62,4 @@ def _without_history(decision: dict[str, Any], ruleset: RuleSet) -> dict[str, An
     """A decision without what could not be told for want of history."""
     of_history = {"HISTORY", *(rule.id for rule in ruleset.rules.values() if rule.scope == "history")}
     told = [each for each in decision["not_evaluated"] if each["rule_id"] not in of_history]
-    return {**decision, "not_evaluated": told}
+    return {**decision, "not_evaluated": told, "history": None}
