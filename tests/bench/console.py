@@ -215,8 +215,8 @@ def _questions(projection: Projection) -> dict[str, Callable[[], object]]:
 def pages(folder: Path, event_id: str, times: int) -> dict[str, dict[str, float]]:
     """Milliseconds until the console has answered with a whole page, over HTTP.
 
-    It finds the projection in the folder, and no brokers, which takes nothing from its pages. A page that no browser goes
-    on with is held for a minute, so each is asked for a few times only.
+    It finds the projection in the folder, and no brokers, which takes nothing from its pages. A page that no browser
+    goes on with is held for a minute, so each is asked for a few times only.
     """
     with closing(socket.create_server(("127.0.0.1", 0))) as free:
         port = free.getsockname()[1]

@@ -166,6 +166,7 @@ def test_a_token_is_asked_for(browser: Browser, console: Console) -> None:
         page.get_by_role("button", name="Sign in").click()
         expect(page.get_by_role("alert")).to_have_text("That is not the token.")
         assert "C1" not in page.content()
+        screenshot(page, "login-1280-light")
         page.get_by_label("Token").fill(TOKEN)
         page.get_by_role("button", name="Sign in").click()
         expect(page.get_by_role("link", name="C2", exact=True)).to_be_visible()
