@@ -296,12 +296,13 @@ import os, signal, sys, threading
 from pathlib import Path
 import worker.app
 from rules import RuleSet
+from worker.monitor import Monitor
 from worker.settings import load_settings
 
 build = worker.app.build_app
 
-def build_with_another(settings, ruleset, folder):
-    app = build(settings, ruleset, folder)
+def build_with_another(settings, ruleset, folder, monitor):
+    app = build(settings, ruleset, folder, monitor)
 
     @app.agent(app.topic(sys.argv[1]))
     async def other(stream):
@@ -313,7 +314,10 @@ def build_with_another(settings, ruleset, folder):
 worker.app.build_app = build_with_another
 Path(sys.argv[2]).mkdir()
 threading.Timer(8, os.kill, [os.getpid(), signal.SIGTERM]).start()
-worker.app.run_worker(load_settings(), RuleSet.load())
+settings, ruleset = load_settings(), RuleSet.load()
+monitor = Monitor(settings)
+monitor.judges_by(ruleset)
+worker.app.run_worker(settings, ruleset, monitor)
 """
 
 

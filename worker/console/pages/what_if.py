@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any
 from urllib.parse import quote
 
@@ -43,20 +44,21 @@ def add(service: Service) -> None:
             original, problem = None, ""
             if event_id:
                 try:
-                    original = await _claim_of(service, event_id)
+                    original, page.received = await _claim_of(service, event_id)
                 except (ClaimError, KafkaProblemError) as error:
                     problem = f"That claim can't be had: {error}"
             await page.build(original, event_id, problem)
 
 
-async def _claim_of(service: Service, event_id: str) -> bytes:
-    """The claim event of a flagged claim, from its record."""
+async def _claim_of(service: Service, event_id: str) -> tuple[bytes, date | None]:
+    """The claim event of a flagged claim, from its record, and the receipt date that it was judged with."""
     view: ClaimView | None = await ask(service.projection.claim, event_id)
     if view is None:
         raise ClaimError("claim", "not held", "the event id of a flagged claim")
     record = await ask(read_record, service.settings, view.place)
     claim, _ = parts_of(record.value or b"")
-    return claim
+    received = view.decision.get("received_date")
+    return claim, date.fromisoformat(received) if received else None
 
 
 class _Page:
@@ -64,11 +66,13 @@ class _Page:
 
     Attributes:
         original: a flagged claim's event, whose member stays here; None for one that was pasted.
+        received: the receipt date of a claim that names none itself; None for today.
     """
 
     def __init__(self, service: Service) -> None:
         self._service = service
         self._original: bytes | None = None
+        self.received: date | None = None
 
     async def build(self, original: bytes | None, event_id: str, problem: str) -> None:
         self._original = original
@@ -123,8 +127,10 @@ class _Page:
     def _compared(self, edited: str) -> what_if.Comparison:
         """In a thread: the decision, and for a flagged claim how it differs from the one on what it was."""
         raw = what_if.restored(self._original, edited) if self._original is not None else edited.encode()
-        after = what_if.decide(raw, self._service.ruleset)
-        before = what_if.decide(self._original, self._service.ruleset) if self._original is not None else None
+        after = what_if.decide(raw, self._service.ruleset, self.received)
+        before = (
+            what_if.decide(self._original, self._service.ruleset, self.received) if self._original is not None else None
+        )
         return what_if.compare(before, after)
 
     def _show_problem(self, said: str) -> None:
@@ -140,7 +146,8 @@ class _Page:
                 if result.before is not None and result.before["disposition"] != result.after["disposition"]:
                     text(f"instead of {result.before['disposition']}", "muted")
                 text(f"by the rules of {result.after['payer']}", "muted")
-            text("Without the member's earlier claims: rules that look at those say nothing here.", "muted small")
+            said = "Decided without the member's earlier claims: rules that look at those say nothing here."
+            text(said, "muted small")
             _findings("Gone", result.gone, "good")
             _findings("New" if result.before is not None else "Findings", result.new, "error")
             _findings("Still there", result.same, "quiet")
