@@ -440,31 +440,35 @@ def _fine_step(step: int, start: int, now: int) -> int:
     return next(part * MINUTE for part in (step // MINUTE // 10, 3, 1) if part and step % (part * MINUTE) == 0)
 
 
-def _met(connection: sqlite3.Connection, causes: list[int], bins: range) -> dict[int, list[tuple[int, int]]]:
-    """Cause → its claims in each bin that has any."""
+# Each row that SQLite hands over may have to wait for the thread that takes records in. So where there would be
+# thousands, they come as one text for each key.
+
+
+def _met(connection: sqlite3.Connection, causes: list[int], bins: range) -> dict[int, list[list[int]]]:
+    """Cause → bin and number of its claims, of each bin that has any."""
     marks = ",".join("?" * len(causes))
     rows = connection.execute(
-        f"SELECT cause, ((number >> {NUMBER_BITS}) - ?) / ?, count(*) FROM errors"  # noqa: S608
-        f" WHERE cause IN ({marks}) AND number >= ? AND number < ? GROUP BY 1, 2",
+        "SELECT cause, '[' || group_concat('[' || bin || ',' || claims || ']') || ']' FROM ("  # noqa: S608
+        f" SELECT cause, ((number >> {NUMBER_BITS}) - ?) / ? AS bin, count(*) AS claims FROM errors"
+        f" WHERE cause IN ({marks}) AND number >= ? AND number < ? GROUP BY 1, 2) GROUP BY cause",
         (bins.start, bins.step, *causes, bins.start << NUMBER_BITS, bins.stop << NUMBER_BITS),
     )
-    found: dict[int, list[tuple[int, int]]] = {cause: [] for cause in causes}
-    for cause, each, count in rows:
-        found[cause].append((each, count))
-    return found
+    return {cause: json.loads(told) for cause, told in rows.fetchall()}
 
 
 def _decided(connection: sqlite3.Connection, payers: set[str], bins: range, now: int) -> dict[str, list[int]]:
     """Payer → claims decided in each bin."""
     marks = ",".join("?" * len(payers))
     rows = connection.execute(
-        "SELECT key, (at - ?) / ?, sum(cleared + flagged) FROM tallies"  # noqa: S608
-        f" WHERE step = ? AND kind = 'payer' AND key IN ({marks}) AND at >= ? AND at < ? GROUP BY 1, 2",
+        "SELECT key, '[' || group_concat('[' || bin || ',' || claims || ']') || ']' FROM ("  # noqa: S608
+        " SELECT key, (at - ?) / ? AS bin, sum(cleared + flagged) AS claims FROM tallies"
+        f" WHERE step = ? AND kind = 'payer' AND key IN ({marks}) AND at >= ? AND at < ? GROUP BY 1, 2) GROUP BY key",
         (bins.start, bins.step, _resolution(bins.step, bins.start, now), *payers, bins.start, bins.stop),
     )
     found = {payer: [0] * len(bins) for payer in payers}
-    for payer, each, count in rows:
-        found[payer][each] = count
+    for payer, told in rows.fetchall():
+        for each, claims in json.loads(told):
+            found[payer][each] = claims
     return found
 
 
@@ -472,17 +476,17 @@ def _series(connection: sqlite3.Connection, kind: str, first: int, now: int) -> 
     """Key → its tally in each step of the alarms."""
     names = "(SELECT '' AS name)" if kind == "all" else "(SELECT name FROM names WHERE kind = :kind)"
     rows = connection.execute(
-        "SELECT t.key, (t.at - :first) / :step, t.cleared + t.flagged, t.flagged, t.flagged_amount"  # noqa: S608
+        "SELECT t.key, '[' || group_concat('[' || ((t.at - :first) / :step) || ',' || (t.cleared + t.flagged) || ','"  # noqa: S608
+        " || t.flagged || ',' || t.flagged_amount || ']') || ']'"
         f" FROM {names} n CROSS JOIN tallies t WHERE t.step = :step AND t.kind = :kind AND t.key = n.name"
-        " AND t.at >= :first AND t.at <= :now",
+        " AND t.at >= :first AND t.at <= :now GROUP BY t.key",
         {"kind": kind, "first": first, "step": FIVE_MINUTES, "now": now},
     )
     found: dict[str, Series] = {}
-    for key, step, claims, flagged, amount in rows:
-        series = found.get(key)
-        if series is None:
-            series = found[key] = Series([0] * _ALARM_STEPS, [0] * _ALARM_STEPS, [0] * _ALARM_STEPS)
-        series.claims[step], series.flagged[step], series.amounts[step] = claims, flagged, amount
+    for key, told in rows.fetchall():
+        series = found[key] = Series([0] * _ALARM_STEPS, [0] * _ALARM_STEPS, [0] * _ALARM_STEPS)
+        for step, claims, flagged, amount in json.loads(told):
+            series.claims[step], series.flagged[step], series.amounts[step] = claims, flagged, amount
     return found
 
 
