@@ -22,6 +22,7 @@ _NEEDED = (
     f" or name yours in {VARIABLE}"
 )
 _INSTALL_SECONDS = 300
+_TALLEST = 5_000
 _HERE = frozenset({"127.0.0.1", "localhost", "::1"})
 _QUIET = (
     "--disable-gpu",
@@ -150,7 +151,8 @@ def _note_outside(visit: Visit, url: str) -> None:
 
 
 def screenshot(page: Page, name: str) -> Path:
-    """Save what the page looks like, in full, for people to look at."""
+    """Save what the page looks like, in full unless it is very long, for people to look at."""
     path = Path(__file__).parents[1] / "build" / "screenshots" / f"{name}.png"
-    page.screenshot(path=path, full_page=True)
+    height = page.evaluate("document.documentElement.scrollHeight")
+    page.screenshot(path=path, full_page=height <= _TALLEST)
     return path

@@ -235,6 +235,7 @@ def pages(folder: Path, event_id: str, times: int) -> dict[str, dict[str, float]
     url = f"http://127.0.0.1:{port}"
 
     def is_up() -> bool:
+        assert served.poll() is None, "the console does not start"
         try:
             return bool(urlopen(f"{url}/healthz").status)
         except OSError:

@@ -10,6 +10,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from nicegui import ui
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
+from wsproto.utilities import LocalProtocolError
 
 from worker.console.access import Access
 from worker.console.layout import ask, button, empty, frame, heading, link
@@ -195,10 +197,9 @@ def serve(application: Any, listening: socket.socket, started: Callable[[], None
             started()
 
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-            # Browsers keep their websockets open; nothing is lost when they are closed.
-            for connection in [*self.server_state.connections]:
-                connection.shutdown()
-            await super().shutdown(sockets)
+            # A browser that closes its websocket at this very moment is closed already.
+            with suppress(LocalProtocolError):
+                await super().shutdown(sockets)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         # uvicorn ends at these, and then raises them once more for whoever was there before.

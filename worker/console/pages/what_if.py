@@ -146,7 +146,8 @@ class _Page:
                 if result.before is not None and result.before["disposition"] != result.after["disposition"]:
                     text(f"instead of {result.before['disposition']}", "muted")
                 text(f"by the rules of {result.after['payer']}", "muted")
-            text("Without the member's earlier claims: rules that look at those say nothing here.", "muted small")
+            said = "Decided without the member's earlier claims: rules that look at those say nothing here."
+            text(said, "muted small")
             _findings("Gone", result.gone, "good")
             _findings("New" if result.before is not None else "Findings", result.new, "error")
             _findings("Still there", result.same, "quiet")
