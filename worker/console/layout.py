@@ -25,6 +25,7 @@ PAGES: Final = (
 )
 REFRESH_SECONDS = 1.0
 _STATE_SECONDS = 2.0
+_FIRST_ROWS, _MORE_ROWS, _MOST_ROWS = 50, 100, 2_000
 _THEME, _USER = "claimscrub_theme", "claimscrub_name"
 _THEMES: Final[Mapping[str, bool | None]] = {"system": None, "light": False, "dark": True}
 _YEAR = 365 * 24 * 60 * 60
@@ -315,6 +316,35 @@ class Ledger:
         self.table.rows = shown
         self.table.set_visibility(bool(shown))
         self._nothing.set_visibility(not shown)
+
+
+async def newest_first(
+    service: Service, ledger: Ledger, question: Callable[[int], Any], row: Callable[[Any], Row]
+) -> None:
+    """Show the newest rows, as they come, and more of them on demand.
+
+    Args:
+        service: the console.
+        ledger: the table.
+        question: a number → so many of the newest.
+        row: makes a row of the table of each.
+    """
+    limit = _FIRST_ROWS
+    more = button("Show more")
+
+    async def show() -> None:
+        found = await ask(question, limit + 1)
+        ledger.show([row(each) for each in found[:limit]])
+        more.set_visibility(len(found) > limit and limit < _MOST_ROWS)
+
+    async def show_more() -> None:
+        nonlocal limit
+        limit = min(limit + _MORE_ROWS, _MOST_ROWS)
+        await show()
+
+    more.on_click(show_more)
+    await show()
+    live(service, show)
 
 
 def cell(said: str, *, href: str = "", tone: str = "", title: str = "") -> list[Cell]:

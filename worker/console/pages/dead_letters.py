@@ -25,6 +25,7 @@ from worker.console.layout import (
     live,
     mark,
     marked,
+    newest_first,
     piece,
     remember_user,
     tag,
@@ -36,7 +37,6 @@ from worker.console.service import Service
 from worker.console.views import DeadLetterRow, Place
 from worker.kafka import KafkaProblemError
 
-_FIRST, _MORE, _MOST = 50, 100, 2_000
 _FIELD, _PASTED, _AS_IT_IS = "field", "pasted", "as it is"
 
 
@@ -45,7 +45,6 @@ def add(service: Service) -> None:
 
     @ui.page("/dead-letters")
     async def dead_letters() -> None:
-        limit = _FIRST
         with frame(service, "Dead letters", "/dead-letters"):
             with tag("div").classes("head"):
                 heading("Dead letters", 1)
@@ -62,21 +61,7 @@ def add(service: Service) -> None:
                     ],
                     "No dead letters: every event could be read. Should one come, it appears here with its reason.",
                 )
-            more = button("Show more")
-
-            async def show() -> None:
-                rows: list[DeadLetterRow] = await ask(service.projection.dead_letters, limit + 1)
-                ledger.show([_row(each) for each in rows[:limit]])
-                more.set_visibility(len(rows) > limit and limit < _MOST)
-
-            async def show_more() -> None:
-                nonlocal limit
-                limit = min(limit + _MORE, _MOST)
-                await show()
-
-            more.on_click(show_more)
-            await show()
-            live(service, show)
+            await newest_first(service, ledger, service.projection.dead_letters, _row)
 
     @ui.page("/dead-letters/{event_id}")
     async def dead_letter(event_id: str) -> None:

@@ -9,13 +9,11 @@ from worker.console.layout import (
     Column,
     Ledger,
     Row,
-    ask,
-    button,
     cell,
     frame,
     heading,
-    live,
     marked,
+    newest_first,
     piece,
     rules_in,
     tag,
@@ -24,15 +22,12 @@ from worker.console.layout import (
 from worker.console.service import Service
 from worker.console.views import OverrideRow
 
-_FIRST, _MORE, _MOST = 50, 100, 2_000
-
 
 def add(service: Service) -> None:
     """Make the page known."""
 
     @ui.page("/overrides")
     async def overrides() -> None:
-        limit = _FIRST
         with frame(service, "Overrides", "/overrides"):
             with tag("div").classes("head"):
                 heading("Overrides", 1)
@@ -51,21 +46,7 @@ def add(service: Service) -> None:
                     ],
                     "Nobody has released a claim. A flagged claim's page has the button for it.",
                 )
-            more = button("Show more")
-
-            async def show() -> None:
-                rows: list[OverrideRow] = await ask(service.projection.overrides, limit + 1)
-                ledger.show([_row(each) for each in rows[:limit]])
-                more.set_visibility(len(rows) > limit and limit < _MOST)
-
-            async def show_more() -> None:
-                nonlocal limit
-                limit = min(limit + _MORE, _MOST)
-                await show()
-
-            more.on_click(show_more)
-            await show()
-            live(service, show)
+            await newest_first(service, ledger, service.projection.overrides, _row)
 
 
 def _row(each: OverrideRow) -> Row:
