@@ -303,9 +303,10 @@ class Ledger:
         ).classes("ledger")
         self.table.props('flat dense hide-pagination :rows-per-page-options="[0]"')
         self.table.add_slot("body", _BODY)
-        self._nothing = empty(nothing)
+        self.table.set_visibility(False)
+        self._nothing = nothing
+        self._empty = empty("Loading …")  # nobody should take what is not read yet for what is not there
         self._shown: list[Row] | None = None
-        self.show([])
 
     def show(self, rows: Sequence[Row]) -> None:
         """Show these rows; each has a `key`, perhaps `classes`, and a list of cells under each column's name."""
@@ -315,7 +316,8 @@ class Ledger:
         self._shown = shown
         self.table.rows = shown
         self.table.set_visibility(bool(shown))
-        self._nothing.set_visibility(not shown)
+        self._empty.set_text(self._nothing)
+        self._empty.set_visibility(not shown)
 
 
 async def newest_first(
