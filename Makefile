@@ -9,7 +9,7 @@ CHAOS_SECONDS ?= 60
 CHAOS_SEED ?= 63685
 CHAOS_DELIVERY ?= exactly_once
 
-.PHONY: demo test check format bench bench-latency bench-scale bench-memory bench-history bench-console chaos docs schema samples golden lock compose clean help
+.PHONY: demo test test-broker test-rest check format bench bench-latency bench-scale bench-memory bench-history bench-console chaos docs schema samples golden lock compose clean help
 
 help:  ## What there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
@@ -17,8 +17,15 @@ help:  ## What there is to make
 demo: $(READY)  ## Watch two dozen invented claims being decided (no Kafka, Java or Docker needed)
 	@$(BIN)/claimscrub demo
 
-test: check  ## Everything: style, types, and all tests, those on a real Kafka broker and Chromium included (Java 17+, Maven)
-	$(BIN)/coverage run -m pytest
+# Two halves at a time, each with a broker of its own: tests on a broker wait more than they compute.
+test: check  ## Everything: style, types, and all tests, on a real Kafka broker (Java 17+, Maven) and in a real Chromium
+	@$(MAKE) --no-print-directory -j2 test-broker test-rest
+
+test-broker: $(READY)  ## What a worker does on a real broker
+	$(BIN)/python -m pytest tests/broker
+
+test-rest: $(READY)  ## All other tests, and whether they cover the rules
+	$(BIN)/coverage run -m pytest --ignore=tests/broker
 	$(BIN)/coverage report
 
 check: $(READY)  ## Style and types

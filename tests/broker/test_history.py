@@ -19,6 +19,8 @@ from tests.kafka_broker import Cluster
 from tests.worker_process import OUTPUTS, Pipeline, Worker, eventually, member_key, member_number
 from worker.members import partition_of
 
+pytestmark = pytest.mark.broker
+
 _MEMBERS = 1_000
 _CLAIMS_OF_A_MEMBER = 10
 _CHUNK = 1_000
