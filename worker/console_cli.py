@@ -11,11 +11,13 @@ from pathlib import Path
 
 import click
 
+from worker.folder import only_one
 from worker.rulebook import load_rulebook, members_of
 from worker.settings import load_settings
 from worker.terminal import CLEARED, FAILED, clear_errors, say
 
 _FILE = "console.sqlite"
+_LOCK_FILE = ".claimscrub-console"
 
 
 @click.command()
@@ -53,7 +55,7 @@ def console() -> None:
         folder = settings.console_directory or Path(
             stack.enter_context(tempfile.TemporaryDirectory(prefix="claimscrub-console-", ignore_cleanup_errors=True))
         )
-        folder.mkdir(parents=True, exist_ok=True)
+        stack.enter_context(only_one(folder / _LOCK_FILE, "claimscrub console"))
         projection = Projection(folder / _FILE, ruleset, settings.console_days)
         service = Service(settings, ruleset, members_of(settings, ruleset), projection, Follower(settings, projection))
         application = build(service)

@@ -17,6 +17,7 @@ from urllib.request import urlopen
 import pytest
 
 from tests.worker_process import ROOT, eventually
+from worker.folder import only_one
 
 
 def environment(**settings: str) -> dict[str, str]:
@@ -51,6 +52,13 @@ def test_a_port_that_is_taken_is_told() -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
         port = str(taken.getsockname()[1])
         assert f"CLAIMSCRUB_CONSOLE_PORT={port}: Address already in use" in refused(CLAIMSCRUB_CONSOLE_PORT=port)
+
+
+def test_a_folder_of_another_console_is_told(tmp_path: Path) -> None:
+    """Two consoles don't write into one projection: the second says who is there, and exit code 3."""
+    with only_one(tmp_path / ".claimscrub-console", "claimscrub console"):
+        said = refused(CLAIMSCRUB_CONSOLE_DIRECTORY=str(tmp_path))
+    assert said == f"claimscrub: another claimscrub console is at work in {tmp_path}; stop it first"
 
 
 def test_without_its_packages_it_says_how_to_install_them(tmp_path: Path) -> None:
