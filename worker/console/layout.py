@@ -25,6 +25,8 @@ PAGES: Final = (
 )
 REFRESH_SECONDS = 1.0
 _STATE_SECONDS = 2.0
+_PATIENCE_SECONDS = 15.0
+"""Within so long a page is made, or the visitor is told that it could not be."""
 _FIRST_ROWS, _MORE_ROWS, _MOST_ROWS = 50, 100, 2_000
 _THEME, _USER = "claimscrub_theme", "claimscrub_name"
 _THEMES: Final[Mapping[str, bool | None]] = {"system": None, "light": False, "dark": True}
@@ -35,6 +37,11 @@ Row = dict[str, Any]
 
 
 # ---- the frame
+
+
+def page(path: str) -> ui.page:
+    """A page of the console, under a path; its function may wait for what it is to show."""
+    return ui.page(path, response_timeout=_PATIENCE_SECONDS)
 
 
 @contextmanager
@@ -55,7 +62,7 @@ def frame(service: Service, title: str, here: str = "") -> Iterator[None]:
         with tag("nav").classes("wide-nav").props('aria-label="Pages"'):
             _links(here)
         with tag("div").classes("top-end"):
-            _state(service)
+            updates = [_state(service)]
             _theme()
             _sign_out(service)
             with tag("details").classes("small-nav"):
@@ -65,8 +72,11 @@ def frame(service: Service, title: str, here: str = "") -> Iterator[None]:
                     _links(here)
                     _sign_out(service)
     with tag("div").classes("main").props('id="content" tabindex="-1"'):  # Quasar's page is the main element
-        _trouble(service)
+        updates.append(_trouble(service))
         yield
+    # Only now: a page goes out as soon as something on it waits for the browser, as timers do; it is to go out whole.
+    for update in updates:
+        ui.timer(_STATE_SECONDS, update)
 
 
 def _links(here: str) -> None:
@@ -82,7 +92,7 @@ def _sign_out(service: Service) -> None:
             text("Sign out")
 
 
-def _state(service: Service) -> None:
+def _state(service: Service) -> Callable[[], None]:
     shown = ui.label().classes("state").props('role="status"')
 
     def update() -> None:
@@ -92,10 +102,10 @@ def _state(service: Service) -> None:
         shown.classes(remove="behind broken", add="broken" if service.follower.problem else "behind" if behind else "")
 
     update()
-    ui.timer(_STATE_SECONDS, update)
+    return update
 
 
-def _trouble(service: Service) -> None:
+def _trouble(service: Service) -> Callable[[], None]:
     shown = ui.label().classes("banner").props('role="alert"')
 
     def update() -> None:
@@ -106,7 +116,7 @@ def _trouble(service: Service) -> None:
         shown.set_visibility(bool(said))
 
     update()
-    ui.timer(_STATE_SECONDS, update)
+    return update
 
 
 def _theme() -> None:

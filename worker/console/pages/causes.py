@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from nicegui import ui
-
 from worker.console import addresses, words
 from worker.console.layout import (
     Column,
@@ -17,6 +15,7 @@ from worker.console.layout import (
     heading,
     live,
     marked,
+    page,
     piece,
     query,
     spark,
@@ -35,7 +34,7 @@ _SECONDS = 3.0
 def add(service: Service) -> None:
     """Make the page known."""
 
-    @ui.page("/causes")
+    @page("/causes")
     async def causes() -> None:
         chosen = addresses.window_of(query(), _DEFAULT_WINDOW)
         window = addresses.WINDOWS[chosen]

@@ -22,6 +22,7 @@ from worker.console.layout import (
     link,
     live,
     mark,
+    page,
     tag,
     text,
 )
@@ -38,7 +39,7 @@ Content = Mapping[str, Any]
 def add(service: Service) -> None:
     """Make the page known."""
 
-    @ui.page("/flagged/{event_id}")
+    @page("/flagged/{event_id}")
     async def claim(event_id: str) -> None:
         view: ClaimView | None = await ask(service.projection.claim, event_id)
         if view is None:

@@ -26,6 +26,7 @@ from worker.console.layout import (
     mark,
     marked,
     newest_first,
+    page,
     piece,
     remember_user,
     tag,
@@ -43,7 +44,7 @@ _FIELD, _PASTED, _AS_IT_IS = "field", "pasted", "as it is"
 def add(service: Service) -> None:
     """Make the pages known."""
 
-    @ui.page("/dead-letters")
+    @page("/dead-letters")
     async def dead_letters() -> None:
         with frame(service, "Dead letters", "/dead-letters"):
             with tag("div").classes("head"):
@@ -63,7 +64,7 @@ def add(service: Service) -> None:
                 )
             await newest_first(service, ledger, service.projection.dead_letters, _row)
 
-    @ui.page("/dead-letters/{event_id}")
+    @page("/dead-letters/{event_id}")
     async def dead_letter(event_id: str) -> None:
         found: DeadLetterRow | None = await ask(service.projection.dead_letter, event_id)
         with frame(service, "Dead letter", "/dead-letters"):

@@ -21,6 +21,7 @@ from worker.console.layout import (
     frame,
     heading,
     marked,
+    page,
     piece,
     query,
     rules_in,
@@ -39,13 +40,13 @@ _MOST_CODES = 2
 def add(service: Service) -> None:
     """Make the page known."""
 
-    @ui.page("/flagged")
+    @page("/flagged")
     async def flagged() -> None:
         with frame(service, "Flagged", "/flagged"):
-            page = _Page(service, addresses.filter_of(query()))
-            page.build(await ask(service.projection.choices))
-            await page.show()
-            ui.timer(_SECONDS, page.look)
+            shown = _Page(service, addresses.filter_of(query()))
+            shown.build(await ask(service.projection.choices))
+            await shown.show()
+            ui.timer(_SECONDS, shown.look)
 
 
 class _Page:

@@ -19,6 +19,7 @@ from worker.console.layout import (
     link,
     live,
     mark,
+    page,
     query,
     share,
     tag,
@@ -37,7 +38,7 @@ _LAG_SECONDS = 2.0
 def add(service: Service) -> None:
     """Make the page known."""
 
-    @ui.page("/")
+    @page("/")
     async def now() -> None:
         chosen = addresses.window_of(query(), _DEFAULT_WINDOW)
         window = addresses.WINDOWS[chosen]
@@ -72,6 +73,7 @@ def add(service: Service) -> None:
 
             await show()
             live(service, show)
+            ui.timer(_LAG_SECONDS, figures.show_backlog)
 
 
 class _Figures:
@@ -87,8 +89,7 @@ class _Figures:
             self.lag = _Figure("Not yet decided", "claims before the workers")
             self.oldest = _Figure("Oldest undecided", "has waited")
             self.waiting = _Figure("Waiting", "flagged claims that are open", href="/flagged", classes="waits")
-        self._show_backlog()
-        ui.timer(_LAG_SECONDS, self._show_backlog)
+        self.show_backlog()
 
     def show(self, view: NowView) -> None:
         self.speed.show(words.per_second(view.claims_per_second), "over the last minute")
@@ -98,7 +99,7 @@ class _Figures:
         self.dead.show(words.count(view.deadletters), f"in {self._window}", bad=view.deadletters > 0)
         self.waiting.show(words.short_amount(view.waiting_amount), f"in {words.counted(view.waiting, 'open claim')}")
 
-    def _show_backlog(self) -> None:
+    def show_backlog(self) -> None:
         backlog = self._service.backlog
         if backlog is None:
             return

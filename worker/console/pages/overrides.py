@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from nicegui import ui
-
 from worker.console import addresses, words
 from worker.console.layout import (
     Column,
@@ -14,6 +12,7 @@ from worker.console.layout import (
     heading,
     marked,
     newest_first,
+    page,
     piece,
     rules_in,
     tag,
@@ -26,7 +25,7 @@ from worker.console.views import OverrideRow
 def add(service: Service) -> None:
     """Make the page known."""
 
-    @ui.page("/overrides")
+    @page("/overrides")
     async def overrides() -> None:
         with frame(service, "Overrides", "/overrides"):
             with tag("div").classes("head"):

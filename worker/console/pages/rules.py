@@ -26,6 +26,7 @@ from worker.console.layout import (
     live,
     mark,
     marked,
+    page,
     tag,
     text,
 )
@@ -41,7 +42,7 @@ def add(service: Service) -> None:
     ruleset = service.ruleset
     changed = {each.id: last_change(each, ruleset) for each in ruleset.rules.values()}
 
-    @ui.page("/rules")
+    @page("/rules")
     async def catalogue() -> None:
         with frame(service, "Rules", "/rules"):
             with tag("div").classes("head"):
@@ -78,7 +79,7 @@ def add(service: Service) -> None:
             search.on_value_change(show)
             live(service, show, _SECONDS)
 
-    @ui.page("/rules/{rule_id}")
+    @page("/rules/{rule_id}")
     async def one_rule(rule_id: str) -> None:
         rule = ruleset.rules.get(rule_id.upper())
         with frame(service, rule_id.upper() if rule else "Rule", "/rules"):

@@ -21,6 +21,7 @@ from worker.console.layout import (
     heading,
     link,
     mark,
+    page,
     query,
     tag,
     text,
@@ -36,7 +37,7 @@ Content = Mapping[str, Any]
 def add(service: Service) -> None:
     """Make the page known."""
 
-    @ui.page("/what-if")
+    @page("/what-if")
     async def what_if_page() -> None:
         event_id = query().get("claim", "")
         with frame(service, "What if", "/what-if"):
