@@ -16,12 +16,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from worker.answers import MOST_BYTES, MOST_CLAIMS, Envelope, Writer, described, notes, require_free
 from worker.folder import FolderError, Stop, flush_folder, only_one, rename_durably, write_durably, write_to_disk
-from worker.kafka import KafkaProblemError, KafkaSilentError, confluent_config, require_topics
+from worker.kafka import KafkaProblemError, KafkaSilentError, reader_config, require_topics, topic_ids
 from worker.settings import Settings
 
 POSITION_FILE = ".claimscrub-position.json"
@@ -150,20 +149,14 @@ class _Collection:
     def catch_up(self, topics: tuple[str, ...], stop: Stop) -> None:
         """Rounds up to where the topics end now."""
         found = require_topics(self._settings, topics)
-        ids = _topic_ids(self._settings, topics)
+        ids = topic_ids(self._settings, topics)
         for name in topics:
             known = self._position.topics.setdefault(name, {"id": ids[name], "next": {}})
             if known["id"] != ids[name]:
                 raise self._made_anew(name)
         consumer = Consumer(
             {
-                **confluent_config(self._settings),
-                "group.id": f"{self._settings.group_id}-{self._position.command}",  # nothing joins it or commits to it
-                "enable.auto.commit": False,
-                "auto.offset.reset": "error",
-                "isolation.level": "read_committed",
-                # The last offsets may be those of markers, which are never delivered: only this event tells.
-                "enable.partition.eof": True,
+                **reader_config(self._settings, self._position.command),
                 "queued.max.messages.kbytes": 16_384,
             }
         )
@@ -282,13 +275,3 @@ def _envelope(value: bytes) -> Envelope:
     except (ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
-
-
-def _topic_ids(settings: Settings, topics: tuple[str, ...]) -> dict[str, str]:
-    """The ids that the cluster has given the topics: a topic that is made anew gets another."""
-    admin = AdminClient(confluent_config(settings))
-    try:
-        described_topics = admin.describe_topics(TopicCollection(list(topics)), request_timeout=10.0)
-        return {name: str(future.result().topic_id) for name, future in described_topics.items()}
-    except KafkaException as error:
-        raise KafkaSilentError(f"topics {', '.join(topics)}: {error.args[0].str()}") from None

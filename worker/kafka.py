@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 from aiokafka import errors
-from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AclOperation, AdminClient, ConfigResource, NewPartitions, NewTopic
 
 from worker.settings import PREFIX, Settings
@@ -29,6 +29,7 @@ _COMPACTED = {
 _FOR_GOOD = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
 """The audit trail: nothing leaves it by itself."""
 _QUEUE_FULL_SECONDS = 0.1
+_TOPIC_IDS_SECONDS = 10.0
 _TIMEOUT_SECONDS = 5.0
 """For the first answer, where the settings say nothing."""
 
@@ -107,6 +108,19 @@ def confluent_config(settings: Settings) -> dict[str, Any]:
     return config
 
 
+def reader_config(settings: Settings, name: str) -> dict[str, Any]:
+    """Of a confluent-kafka consumer that is assigned its partitions and leaves no trace in the cluster."""
+    return {
+        **confluent_config(settings),
+        "group.id": f"{settings.group_id}-{name}",  # asked for, though nothing joins it or commits to it
+        "enable.auto.commit": False,
+        "auto.offset.reset": "error",
+        "isolation.level": "read_committed",
+        # The last offsets may be those of markers, which are never delivered: only this event tells.
+        "enable.partition.eof": True,
+    }
+
+
 def producer_config(settings: Settings) -> dict[str, Any]:
     """Connection settings for a producer of confluent-kafka that finds the same partitions as all others do."""
     return {**confluent_config(settings), "partitioner": "murmur2_random"}
@@ -125,6 +139,40 @@ def enqueue(producer: Any, *record: Any, **more: Any) -> None:
             producer.poll(_QUEUE_FULL_SECONDS)
         else:
             return
+
+
+def topic_ids(settings: Settings, topics: Iterable[str]) -> dict[str, str]:
+    """The ids that the cluster has given the topics: a topic that is made anew gets another.
+
+    Raises:
+        KafkaSilentError: the brokers do not tell.
+    """
+    names = sorted(topics)
+    if not names:
+        return {}
+    admin = AdminClient(confluent_config(settings))
+    try:
+        described = admin.describe_topics(TopicCollection(names), request_timeout=_TOPIC_IDS_SECONDS)
+        return {name: str(future.result().topic_id) for name, future in described.items()}
+    except KafkaException as error:
+        raise KafkaSilentError(f"topics {', '.join(names)}: {error.args[0].str()}") from None
+
+
+def offsets(admin: Any, places: Iterable[tuple[str, int]], which: Any, seconds: float) -> dict[tuple[str, int], int]:
+    """Offsets of partitions, as readers of what is committed find them.
+
+    Args:
+        admin: asks.
+        places: topic and partition.
+        which: an `OffsetSpec`.
+        seconds: how long the brokers may take.
+
+    Raises:
+        KafkaException: they do not tell.
+    """
+    asked = {TopicPartition(*place): which for place in places}
+    answers = admin.list_offsets(asked, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=seconds)
+    return {(each.topic, each.partition): answer.result().offset for each, answer in answers.items()}
 
 
 def partitions_by_topic(settings: Settings, timeout: float) -> dict[str, int]:

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 from confluent_kafka import (
     Consumer,
     ConsumerGroupTopicPartitions,
-    IsolationLevel,
     KafkaError,
     KafkaException,
     TopicPartition,
@@ -18,9 +17,9 @@ from confluent_kafka import (
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from worker.codec import Arrival, Headers
-from worker.console.records import consumer_config
+from worker.console.records import CONSOLE
 from worker.console.views import Backlog
-from worker.kafka import KafkaProblemError, confluent_config, require_topics
+from worker.kafka import KafkaProblemError, confluent_config, offsets, reader_config, require_topics
 from worker.settings import Settings
 
 _TIMEOUT_SECONDS = 10.0
@@ -46,7 +45,8 @@ def backlog(settings: Settings) -> Backlog:
 def unread(settings: Settings, positions: Mapping[_Partition, int]) -> int | None:
     """Records after the offsets that a projection goes on from; None where the brokers do not tell."""
     try:
-        ends = _offsets(AdminClient(confluent_config(settings)), [*positions], OffsetSpec.latest()) if positions else {}
+        admin = AdminClient(confluent_config(settings))
+        ends = offsets(admin, positions, OffsetSpec.latest(), _TIMEOUT_SECONDS) if positions else {}
     except KafkaException:
         return None
     return sum(max(end - positions[place], 0) for place, end in ends.items())
@@ -59,8 +59,8 @@ def _backlog(settings: Settings) -> Backlog:
     counts = require_topics(settings, topics)
     partitions = [(topic, number) for topic in topics for number in range(counts[topic])]
     admin = AdminClient(confluent_config(settings))
-    ends = _offsets(admin, partitions, OffsetSpec.latest())
-    starts = _offsets(admin, partitions, OffsetSpec.earliest())
+    ends = offsets(admin, partitions, OffsetSpec.latest(), _TIMEOUT_SECONDS)
+    starts = offsets(admin, partitions, OffsetSpec.earliest(), _TIMEOUT_SECONDS)
     committed = {}
     for group in sorted(set(topics.values())):
         committed.update(_committed(admin, group, [each for each in partitions if topics[each[0]] == group]))
@@ -76,13 +76,6 @@ def _backlog(settings: Settings) -> Backlog:
     return Backlog(sum(lag.values()), min(times, default=None), lag)
 
 
-def _offsets(admin: Any, partitions: list[_Partition], which: Any) -> dict[_Partition, int]:
-    asked = {TopicPartition(*place): which for place in partitions}
-    # As workers read them: what stands in an open transaction is not there yet.
-    answers = admin.list_offsets(asked, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=_TIMEOUT_SECONDS)
-    return {(each.topic, each.partition): future.result().offset for each, future in answers.items()}
-
-
 def _committed(admin: Any, group: str, partitions: list[_Partition]) -> dict[_Partition, int]:
     """Where the group has committed anything."""
     asked = [ConsumerGroupTopicPartitions(group, [TopicPartition(*place) for place in partitions])]
@@ -96,7 +89,9 @@ def _oldest(settings: Settings, starts: dict[_Partition, int]) -> dict[_Partitio
     None where it is not known.
     """
     found: dict[_Partition, datetime | None] = dict.fromkeys(starts)
-    consumer = Consumer({**consumer_config(settings), "queued.max.messages.kbytes": 1_024, "fetch.wait.max.ms": 50})
+    consumer = Consumer(
+        {**reader_config(settings, CONSOLE), "queued.max.messages.kbytes": 1_024, "fetch.wait.max.ms": 50}
+    )
     try:
         asked = set(starts)
         consumer.assign([TopicPartition(*place, offset) for place, offset in starts.items()])

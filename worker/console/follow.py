@@ -15,13 +15,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from worker.console.projection import Projection
-from worker.console.records import Received, Role, consumer_config
+from worker.console.records import CONSOLE, Received, Role
 from worker.console.views import Place
-from worker.kafka import KafkaProblemError, confluent_config, partitions_by_topic
+from worker.kafka import KafkaProblemError, partitions_by_topic, reader_config, topic_ids
 from worker.settings import Settings
 
 _BATCH_RECORDS = 4_000
@@ -99,7 +98,7 @@ class Follower(threading.Thread):
         partitions = self._partitions()
         self._check_ids({topic for topic, _ in partitions})
         consumer = Consumer(
-            {**consumer_config(self._settings), "queued.max.messages.kbytes": 32_768, "fetch.wait.max.ms": 100}
+            {**reader_config(self._settings, CONSOLE), "queued.max.messages.kbytes": 32_768, "fetch.wait.max.ms": 100}
         )
         try:
             positions = self._starts(consumer, partitions)
@@ -121,9 +120,7 @@ class Follower(threading.Thread):
         Raises:
             _BegunAnewError: it was not.
         """
-        admin = AdminClient(confluent_config(self._settings))
-        described = admin.describe_topics(TopicCollection(sorted(topics)), request_timeout=_TIMEOUT_SECONDS)
-        ids = {name: str(future.result().topic_id) for name, future in described.items()} if topics else {}
+        ids = topic_ids(self._settings, topics)
         known = self._projection.topic_ids()
         for name, known_id in known.items():
             if name not in self._roles:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from worker.codec import Headers
 from worker.console.views import Place
-from worker.kafka import KafkaProblemError, confluent_config
+from worker.kafka import KafkaProblemError, reader_config
 from worker.settings import Settings
 
 Role = Literal["cleared", "flagged", "deadletter", "overrides"]
 """What a topic is for."""
 
+CONSOLE = "console"
+"""Name of the console's consumers."""
 _TIMEOUT_SECONDS = 10.0
 _POLL_SECONDS = 0.5
 
@@ -46,19 +48,6 @@ class Record(NamedTuple):
     timestamp: int
 
 
-def consumer_config(settings: Settings) -> dict[str, Any]:
-    """Of a consumer that is assigned its partitions and leaves no trace in the cluster."""
-    return {
-        **confluent_config(settings),
-        "group.id": f"{settings.group_id}-console",  # asked for, though nothing joins it or commits to it
-        "enable.auto.commit": False,
-        "auto.offset.reset": "error",
-        "isolation.level": "read_committed",
-        # The last offsets may be those of markers, which are never delivered: only this event tells.
-        "enable.partition.eof": True,
-    }
-
-
 def read_record(settings: Settings, place: Place) -> Record:
     """One record by its place.
 
@@ -69,7 +58,7 @@ def read_record(settings: Settings, place: Place) -> Record:
         f"no record at offset {place.offset} of partition {place.partition} of {place.topic}: the topic's retention has"
         " passed, or it was made anew"
     )
-    consumer = Consumer(consumer_config(settings))
+    consumer = Consumer(reader_config(settings, CONSOLE))
     try:
         consumer.assign([TopicPartition(*place)])
         deadline = time.monotonic() + _TIMEOUT_SECONDS
