@@ -226,10 +226,11 @@ def windows(path: str, chosen: str, names: Iterable[str]) -> None:
                 made.props('aria-current="true"')
 
 
-def live(service: Service, show: Callable[[], Any], seconds: float = REFRESH_SECONDS) -> None:
-    """Call an asynchronous function again whenever the projection has changed, while the page is open."""
-    seen = service.projection.version()
+async def live(service: Service, show: Callable[[], Any], seconds: float = REFRESH_SECONDS) -> None:
+    """Call an asynchronous function, and again whenever the projection has changed, while the page is open."""
+    seen = service.projection.version()  # before it asks: what comes meanwhile is a change
     busy = False
+    await show()
 
     async def look() -> None:
         nonlocal seen, busy
@@ -355,8 +356,7 @@ async def newest_first(
         await show()
 
     more.on_click(show_more)
-    await show()
-    live(service, show)
+    await live(service, show)
 
 
 def cell(said: str, *, href: str = "", tone: str = "", title: str = "") -> list[Cell]:

@@ -165,7 +165,7 @@ class Projection:
             waiting, waiting_amount = connection.execute(
                 "SELECT count(*), coalesce(sum(amount), 0) FROM flagged WHERE state = ?", (OPEN,)
             ).fetchone()
-            latest = connection.execute("SELECT max(at) FROM latest").fetchone()[0]
+            latest = _latest(connection)
             per_second = _claims_per_second(connection, now)
         points = tuple(Point(_time(at), *sums.get(at, (0,) * 5)) for at in range(start, start + count * step, step))
         cleared, flagged, deadletters, cleared_amount, flagged_amount = (
@@ -179,12 +179,17 @@ class Projection:
             deadletters=deadletters,
             waiting=waiting,
             waiting_amount=waiting_amount,
-            latest=None if latest is None else _time(latest),
+            latest=latest,
             points=points,
             by_payer=shares[0],
             by_submitter=shares[1],
             by_rule=shares[2],
         )
+
+    def latest(self) -> datetime | None:
+        """When the newest output was decided."""
+        with self._store.reading() as connection:
+            return _latest(connection)
 
     # ---- flagged claims
 
@@ -501,6 +506,11 @@ def _alarm(kind: AlarmKind, key: str, found: Raised, first: int) -> Alarm:
         amount=found.after.amount,
         over=None if found.over is None else _time(first + found.over * FIVE_MINUTES),
     )
+
+
+def _latest(connection: sqlite3.Connection) -> datetime | None:
+    at = connection.execute("SELECT max(at) FROM latest").fetchone()[0]
+    return None if at is None else _time(at)
 
 
 def _claims_per_second(connection: sqlite3.Connection, now: int) -> float:

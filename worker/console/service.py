@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from threading import Event, Thread
 
 import structlog
@@ -63,7 +62,7 @@ class Service:
 
     def _state(self) -> ConsoleState:
         claims, cents = self.projection.flagged_total(Filter())
-        latest = self.projection.now(timedelta(minutes=1)).latest
+        latest = self.projection.latest()
         return ConsoleState(
             caught_up=not self.missing,
             lag=self._lag,

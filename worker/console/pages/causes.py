@@ -65,8 +65,7 @@ def add(service: Service) -> None:
                 ledger.show([_row(each, window) for each in clusters])
                 total.set_text(f"{words.counted(len(clusters), 'cause')}, most open charges first")
 
-            await show()
-            live(service, show, _SECONDS)
+            await live(service, show, _SECONDS)
 
 
 def _row(each: Cluster, window: timedelta) -> Row:

@@ -52,7 +52,7 @@ def add(service: Service) -> None:
                 link("Flagged claims", "/flagged")
             return
         with frame(service, f"Claim {view.row.claim_id}", "/flagged"):
-            _Page(service, view).build()
+            await _Page(service, view).build()
 
 
 class _Page:
@@ -63,7 +63,7 @@ class _Page:
         self._view = view
         self._event_id = view.row.event_id
 
-    def build(self) -> None:
+    async def build(self) -> None:
         view, decision = self._view, self._view.decision
         findings = sorted(decision.get("findings") or (), key=lambda each: _ORDER.index(each["severity"]))
         with tag("div").classes("head"):
@@ -89,7 +89,7 @@ class _Page:
         with tag("div").classes("grid two"):
             _history(decision)
             _identity(view)
-        live(self._service, self._refresh)
+        await live(self._service, self._refresh)
 
     async def _refresh(self) -> None:
         """Another decision about it, or a release, may have come."""

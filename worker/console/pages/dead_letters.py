@@ -73,7 +73,7 @@ def add(service: Service) -> None:
                 empty("It may be older than what the console holds.")
                 link("Dead letters", "/dead-letters")
                 return
-            _Page(service, found).build()
+            await _Page(service, found).build()
 
 
 def _row(each: DeadLetterRow) -> Row:
@@ -115,7 +115,7 @@ class _Page:
         self._found = found
         self._path = repair.suggestion(found.reason)
 
-    def build(self) -> None:
+    async def build(self) -> None:
         found = self._found
         with tag("div").classes("head"):
             heading("Dead letter", 1)
@@ -142,7 +142,7 @@ class _Page:
                 self._again = text("It was sent again already; once more makes a second claim of it.", "banner")
                 self._form()
             self._show_outcome()
-        live(self._service, self._refresh)
+        await live(self._service, self._refresh)
 
     def _form(self) -> None:
         ways = {

@@ -20,6 +20,7 @@ from worker.console.layout import (
     cell,
     frame,
     heading,
+    live,
     marked,
     page,
     piece,
@@ -45,8 +46,7 @@ def add(service: Service) -> None:
         with frame(service, "Flagged", "/flagged"):
             shown = _Page(service, addresses.filter_of(query()))
             shown.build(await ask(service.projection.choices))
-            await shown.show()
-            ui.timer(_SECONDS, shown.look)
+            await live(service, shown.look, _SECONDS)
 
 
 class _Page:
@@ -58,9 +58,7 @@ class _Page:
         self._limit = _FIRST
         self._rows: list[FlaggedRow] = []
         self._is_paused = False
-        self._seen = -1
         self._newest = 0
-        self._busy = False
 
     def build(self, choices: Choices) -> None:
         with tag("div").classes("head"):
@@ -149,23 +147,15 @@ class _Page:
 
     async def look(self) -> None:
         """Show what has come since; while paused, only how much."""
-        version = self._projection.version()
-        if self._busy or version == self._seen:
-            return
-        self._busy, self._seen = True, version
-        try:
-            if self._is_paused:
-                came = await ask(self._projection.flagged, self._chosen, _MOST)
-                fresh = sum(row.number > self._newest for row in came)
-                plus = "+" if fresh == _MOST else ""
-                self._pause.set_text(f"Resume · {fresh}{plus} new" if fresh else "Resume")
-            else:
-                await self.show()
-        finally:
-            self._busy = False
+        if self._is_paused:
+            came = await ask(self._projection.flagged, self._chosen, _MOST)
+            fresh = sum(row.number > self._newest for row in came)
+            plus = "+" if fresh == _MOST else ""
+            self._pause.set_text(f"Resume · {fresh}{plus} new" if fresh else "Resume")
+        else:
+            await self.show()
 
     async def show(self) -> None:
-        self._seen = self._projection.version()
         rows: list[FlaggedRow] = await ask(self._projection.flagged, self._chosen, self._limit + 1)
         claims, cents = await ask(self._projection.flagged_total, self._chosen)
         newest, self._rows = self._newest, rows[: self._limit]

@@ -71,8 +71,7 @@ def add(service: Service) -> None:
                 ):
                     ledger.show([_share_row(kind, each) for each in shares[:_MOST_SHARES]])
 
-            await show()
-            live(service, show)
+            await live(service, show)
             ui.timer(_LAG_SECONDS, figures.show_backlog)
 
 

@@ -75,9 +75,8 @@ def add(service: Service) -> None:
                 chosen.sort(key=lambda each: (-_spoken(hits.get(each.id)), each.id))
                 ledger.show([_row(each, hits.get(each.id), changed[each.id]) for each in chosen])
 
-            await show()
             search.on_value_change(show)
-            live(service, show, _SECONDS)
+            await live(service, show, _SECONDS)
 
     @page("/rules/{rule_id}")
     async def one_rule(rule_id: str) -> None:
