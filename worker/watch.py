@@ -13,14 +13,14 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple, NoReturn, Protocol
 
-import msgspec
-from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 from pydantic_core import to_json
 from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
+from worker.console import words
 from worker.console.outputs import (
     DecidedClaim,
     OutputFinding,
@@ -31,7 +31,14 @@ from worker.console.outputs import (
     text,
 )
 from worker.folder import Stop
-from worker.kafka import KafkaProblemError, KafkaSilentError, confluent_config, partitions_by_topic
+from worker.kafka import (
+    KafkaProblemError,
+    KafkaSilentError,
+    confluent_config,
+    offsets,
+    partitions_by_topic,
+    reader_config,
+)
 from worker.settings import Settings
 
 _POLL_SECONDS = 0.2
@@ -212,13 +219,9 @@ class _Reading:
             starts = {place: starts[place] for place in self._behind}
         consumer = Consumer(
             {
-                **confluent_config(self._settings),
+                **reader_config(self._settings, "watch"),
                 "error_cb": self._failed,
-                "group.id": f"{self._settings.group_id}-watch",  # asked for, though nothing joins it or commits to it
-                "enable.auto.commit": False,
                 "auto.offset.reset": "earliest",  # where retention has overtaken us, or the topic was made anew
-                "isolation.level": "read_committed",
-                "enable.partition.eof": True,
                 "queued.max.messages.kbytes": _QUEUE_KILOBYTES,
             }
         )
@@ -306,13 +309,8 @@ class _Reading:
         }
 
     def _offsets(self, admin: Any, places: list[_Partition], asked: Any) -> dict[_Partition, int]:
-        answers = admin.list_offsets(
-            {TopicPartition(*place): asked for place in places},
-            isolation_level=IsolationLevel.READ_COMMITTED,
-            request_timeout=_OFFSETS_SECONDS,
-        )
         try:
-            return {(each.topic, each.partition): answer.result().offset for each, answer in answers.items()}
+            return offsets(admin, places, asked, _OFFSETS_SECONDS)
         except KafkaException as error:
             if error.args[0].code() in _DENIALS:
                 raise KafkaProblemError(f"topics {', '.join(self._topics)}: {error.args[0].str()}") from None
@@ -344,25 +342,6 @@ _DENIALS = (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZAT
 # ---- showing
 
 
-class _Finding(msgspec.Struct):
-    rule_id: str
-    severity: str
-    line: int | None = None
-    field: str = ""
-    location: str = ""
-    carc: str | None = ""
-    rarc: str | None = ""
-    message: str = ""
-    remedy: str = ""
-
-
-class _Decision(msgspec.Struct):
-    findings: list[_Finding] = []
-
-
-_read_findings = msgspec.json.Decoder(_Decision).decode
-
-
 class TextPrinter:
     """For people: a few lines for each; coloured and wrapped in a terminal, whole lines in a pipe."""
 
@@ -373,27 +352,26 @@ class TextPrinter:
 
     def flagged(self, message: Any, decided: DecidedClaim, decision: bytes, findings: list[OutputFinding]) -> None:
         first = findings[0]
-        details = next(
-            each
-            for each in _read_findings(decision).findings
-            if (each.rule_id, each.line, each.severity, each.message)
-            == (first.rule_id, first.line, first.severity, first.message)
-        )
+        del decision
         style = _STYLES.get(first.severity, "")
         graver = {each.rule_id: each.severity for each in reversed(findings)}
         rules = Text(", ").join(
             Text(rule_id, f"bold {_STYLES.get(graver[rule_id], '')}") for rule_id in reversed(graver)
         )
         self._head(
-            message, decided.decision.claim_id, decided.decision.payer, Text(amount(decided.amount), "bold"), rules
+            message,
+            decided.decision.claim_id,
+            decided.decision.payer,
+            Text(words.amount(decided.amount), "bold"),
+            rules,
         )
-        codes = [f"{name} {code}" for name, code in (("CARC", details.carc), ("RARC", details.rarc)) if code]
-        where = f"line {details.line}, {details.field}" if details.line else details.field
+        codes = [f"{name} {code}" for name, code in (("CARC", first.carc), ("RARC", first.rarc)) if code]
+        where = f"line {first.line}, {first.field}" if first.line else first.field
         said = "" if first.severity == "error" else f"{first.severity}, "
-        self._line(Text.assemble((f"{details.rule_id} ", f"bold {style}"), f"{said}{details.message}"))
-        self._line(Text("; ".join(filter(None, [where, details.location, *codes])), "dim"))
-        if details.remedy:
-            self._line(Text.assemble(("fix ", "bold"), details.remedy))
+        self._line(Text.assemble((f"{first.rule_id} ", f"bold {style}"), f"{said}{first.message}"))
+        self._line(Text("; ".join(filter(None, [where, first.location, *codes])), "dim"))
+        if first.remedy:
+            self._line(Text.assemble(("fix ", "bold"), first.remedy))
 
     def deadletter(self, message: Any) -> None:
         headers = dict(message.headers() or ())
@@ -451,11 +429,6 @@ def _record(message: Any) -> dict[str, Any]:
         "claim_id": text(headers, "ce_subject"),
         "headers": kept_headers(headers),
     }
-
-
-def amount(cents: int) -> str:
-    """In dollars, for people."""
-    return f"${Decimal(cents).scaleb(-2):,.2f}"
 
 
 def _time(message: Any) -> str:

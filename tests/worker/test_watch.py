@@ -19,7 +19,8 @@ from tests.console.outputs import NOON, Outputs
 from worker.cli import main
 from worker.console.outputs import read_flagged
 from worker.console.records import Received
-from worker.watch import Choice, JsonPrinter, TextPrinter, amount
+from worker.console.words import amount
+from worker.watch import Choice, JsonPrinter, TextPrinter
 
 TWO_UNITS = [a_line(units="2")]
 

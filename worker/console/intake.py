@@ -13,6 +13,7 @@ from worker.console.outputs import (
     DecidedClaim,
     OutputFinding,
     UnreadableError,
+    distinct,
     fault_of,
     kept_headers,
     read_cleared,
@@ -133,9 +134,9 @@ class Intake:
         number = self._number("flagged", record)
         errors = claim.errors
         telling = errors or decision.findings
-        rule_ids = _distinct(finding.rule_id for finding in telling)
-        npis = _distinct((claim.billing_npi, *claim.rendering_npis))
-        names = _distinct(part for finding in decision.findings for part in (finding.rule_id, finding.name))
+        rule_ids = distinct(finding.rule_id for finding in telling)
+        npis = distinct((claim.billing_npi, *claim.rendering_npis))
+        names = distinct(part for finding in decision.findings for part in (finding.rule_id, finding.name))
         search = " ".join((decision.claim_id, *npis, *claim.codes, *names)).lower()
         self._db.execute(
             "INSERT INTO flagged VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -202,7 +203,7 @@ class Intake:
         if self._db.execute("SELECT 1 FROM overrides WHERE event_id = ?", (event_id,)).fetchone():
             return
         override, claim = read_override_event(record.value)
-        rule_ids = _distinct(finding.rule_id for finding in claim.errors)
+        rule_ids = distinct(finding.rule_id for finding in claim.errors)
         self._db.execute(
             "INSERT INTO overrides VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
@@ -388,7 +389,3 @@ _STATE = f"""SELECT
 def _event_id(record: Received) -> str:
     """Of an output; the place where it stands, should it have none."""
     return text(record.headers, "ce_id") or "-".join(map(str, record.place))
-
-
-def _distinct(parts: Iterable[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(part for part in parts if part))

@@ -5,9 +5,9 @@ A claim is read again as the worker has read it, but only the fields below, at a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
@@ -61,7 +61,12 @@ class OutputFinding(msgspec.Struct):
     name: str = ""
     category: str = ""
     line: int | None = None
+    field: str = ""
+    location: str = ""
+    carc: str | None = ""
+    rarc: str | None = ""
     message: str = ""
+    remedy: str = ""
 
 
 class Release(msgspec.Struct):
@@ -207,17 +212,18 @@ def _decided(claim: _Claim, decision: OutputDecision) -> DecidedClaim:
         claim_type=claim.claim_type,
         submitter=_code(claim.submitter_id),
         billing_npi=_code(claim.billing_provider.npi if claim.billing_provider is not None else ""),
-        rendering_npis=_distinct(_code(provider.npi) for provider in rendering if provider is not None),
+        rendering_npis=distinct(_code(provider.npi) for provider in rendering if provider is not None),
         amount=_charge(claim),
-        codes=_distinct(line_codes),
+        codes=distinct(line_codes),
         line_codes=line_codes,
         service_from=min(filter(None, map(_code, starts)), default=""),
         service_to=max(filter(None, map(_code, ends)), default=""),
     )
 
 
-def _distinct(codes: Any) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(code for code in codes if code))
+def distinct(parts: Iterable[str]) -> tuple[str, ...]:
+    """Each once, in their order; without blanks."""
+    return tuple(dict.fromkeys(part for part in parts if part))
 
 
 def _code(text: str | None) -> str:
