@@ -6,7 +6,7 @@ RUN python -m venv /opt/claimscrub \
 COPY pyproject.toml README.md ./
 COPY rules rules
 COPY worker worker
-RUN /opt/claimscrub/bin/pip install --no-cache-dir --no-deps '.[console]'
+RUN /opt/claimscrub/bin/pip install --no-cache-dir --no-deps '.[console,tracing]'
 
 FROM python:3.11-slim
 RUN useradd --system --uid 10001 --create-home --home-dir /var/lib/claimscrub claimscrub
