@@ -141,6 +141,17 @@ class RuleSet:
         made._packs = {}  # noqa: SLF001  (of the same class)
         return made
 
+    def with_rules(self, rules: Mapping[str, Rule]) -> Self:
+        """A rule set that asks other rules on the same facts, to see what these would do; its digest does not tell.
+
+        Args:
+            rules: id → rule.
+        """
+        made = copy(self)
+        made.rules = rules
+        made._packs = {}  # noqa: SLF001  (of the same class)
+        return made
+
     # ---- compiling
 
     def _find_boundaries(self) -> tuple[date, ...]:
