@@ -37,6 +37,7 @@ from worker.history_cli import history
 from worker.inputs import CLAIMS, Item, read_paths
 from worker.pipeline import input_digest, judge
 from worker.reference_cli import reference
+from worker.replay_cli import replay
 from worker.rulebook import load_rulebook, members_of
 from worker.rules_cli import rules_group
 from worker.settings import PREFIX, Settings, load_settings
@@ -402,6 +403,7 @@ def topics_create(add_partitions: bool) -> None:
 main.add_command(console_command)
 main.add_command(watch)
 main.add_command(rules_group)
+main.add_command(replay)
 main.add_command(history)
 
 

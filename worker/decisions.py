@@ -19,6 +19,7 @@ from worker.folder import FolderError
 CLEARED: Final = "cleared"
 FLAGGED: Final = "flagged"
 DEADLETTER: Final = "deadletter"
+NOT_KNOWN: Final = -1
 _VERSION: Final = 1
 _MOST_IDS: Final = 500
 _SCHEMA: Final = """
@@ -27,7 +28,6 @@ CREATE TABLE ranges (
   partition INTEGER PRIMARY KEY, first INTEGER NOT NULL, next INTEGER NOT NULL, end INTEGER NOT NULL,
   decided_to INTEGER NOT NULL
 );
-CREATE TABLE copied (partition INTEGER PRIMARY KEY);
 CREATE TABLE decisions (
   partition INTEGER, offset INTEGER, at INTEGER NOT NULL, claim_id TEXT NOT NULL, digest TEXT NOT NULL,
   payer TEXT NOT NULL, charge INTEGER, disposition TEXT NOT NULL, findings BLOB NOT NULL, would_flag TEXT NOT NULL,
@@ -85,7 +85,7 @@ class Range(NamedTuple):
     Attributes:
         next: the first that is not decided yet.
         end: the first that is not meant any more.
-        decided_to: the first that no worker had decided when the range was fixed.
+        decided_to: the first that no worker had decided when the range was fixed, or `NOT_KNOWN`.
     """
 
     partition: int
@@ -143,18 +143,10 @@ class Decisions:
         """By partition."""
         return [Range(*row) for row in self._file.execute("SELECT * FROM ranges ORDER BY partition")]
 
-    def copied(self) -> set[int]:
-        """Partitions of which the history is copied."""
-        return {partition for (partition,) in self._file.execute("SELECT partition FROM copied")}
-
-    def note_copied(self, partition: int) -> None:
-        """A partition's history is copied."""
-        self._file.execute("INSERT OR REPLACE INTO copied VALUES (?)", (partition,))
-
     # ---- decisions
 
     def add(self, decided: Iterable[Decided], partition: int | None = None, following: int | None = None) -> None:
-        """Add decisions, and how far a partition has come with them: all of it, or nothing; the first of an event stays.
+        """Add decisions, and how far a partition has come with them, all of it or nothing; an event's first stays.
 
         Args:
             decided: about events.
@@ -210,4 +202,5 @@ class Decisions:
         with closing(self._file.cursor()) as cursor:
             for row in cursor.execute("SELECT * FROM decisions ORDER BY partition, offset"):
                 findings = tuple(_decode(row[8])) if row[8] else ()
-                yield Decided(*row[:8], findings, tuple(row[9].split(",")) if row[9] else (), row[10])
+                would_flag = tuple(row[9].split(",")) if row[9] else ()
+                yield Decided._make((*row[:8], findings, would_flag, row[10]))

@@ -360,7 +360,7 @@ class Shelf:
             self._rows = self._open(cache)
         self._writing = WriteOptions()
         if is_lasting:
-            self._writing.sync = True  # type: ignore[method-assign,assignment]
+            self._writing.sync = True
         else:
             # What a crash takes from memory is in the topic: a log of its own would only be written twice.
             self._writing.disable_wal = True  # type: ignore[method-assign,assignment]
