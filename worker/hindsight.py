@@ -56,6 +56,7 @@ class Hindsight(Memory):
         passed: Callable[[Collection[Event]], set[Event]],
     ) -> None:
         super().__init__(members, ruleset, store, most_lines, place)
+        self._ruleset = ruleset
         self.is_decided = True
         self._passed = passed
 
@@ -71,13 +72,17 @@ class Hindsight(Memory):
         return Looked(key, record, claim, digest, received, history)
 
     def remember(self, looked: Looked, decision: Decision) -> tuple[Change, ...]:
-        """Add a claim that no worker has decided, or that came again since; the records that have changed."""
-        if not self.is_decided:
-            return super().remember(looked, decision)
+        """Add a claim that no worker has decided, or that came again since; the records that have changed.
+
+        It is remembered as workers would decide it, with all rules, so that what is left out changes no history.
+        """
         key, record, claim, digest, _, history = looked
         place = self._place_of(record, claim, digest)
-        if not place.is_superseded:
+        if self.is_decided and not place.is_superseded:
             return ()
+        decision = self._ruleset.evaluate(claim, history)
+        if not self.is_decided:
+            return super().remember(looked, decision)
         made = with_claim(
             NO_RECORD,
             claim,
@@ -118,7 +123,12 @@ def place_of(record: MemberRecord, claim: Claim, passed: set[Event]) -> _Place:
         claim: the claim, with its receipt date.
         passed: the events of the record that are known to have come before.
     """
-    last = max((each.ordinal for each in record.claims if (each.claim.claim_id, each.digest) in passed), default=-1)
+    before = [
+        each.ordinal
+        for each in record.claims
+        if (each.claim.claim_id, each.digest) in passed or _is_earlier(each, claim.received_date)
+    ]
+    last = max(before, default=-1)
     after = [each for each in record.claims if each.ordinal > last]
     successor = next((each.ordinal for each in after if each.claim.claim_id == claim.claim_id), None)
     # What came on the same day and was not passed came later, or came before all that is judged again.
@@ -128,10 +138,13 @@ def place_of(record: MemberRecord, claim: Claim, passed: set[Event]) -> _Place:
         return _Place(upper)
     # The place it had is one that is missing now.
     taken = set(_ordinals(record))
-    missing = [number for number in range(last + 1, upper) if number not in taken]
-    if not missing:
-        return _Place(upper, is_superseded=True)
-    return _Place(missing[-1] if last < 0 else missing[0], is_superseded=True)
+    missing = (number for number in range(last + 1, upper) if number not in taken)
+    return _Place(next(missing, upper), is_superseded=True)
+
+
+def _is_earlier(stored: StoredClaim, day: date | None) -> bool:
+    received = stored.claim.received_date
+    return day is not None and received is not None and received < day
 
 
 def _is_since(stored: StoredClaim, day: date | None) -> bool:

@@ -46,7 +46,8 @@ FILE = "replay.sqlite"
 _HISTORY = "history"
 _LOCK_FILE = ".claimscrub-replay"
 _BATCH_RECORDS = 2_000
-_BATCH_SECONDS = 0.5
+_CONSUME_RECORDS = 500
+_CONSUME_SECONDS = 0.1
 _COPY_RECORDS = 5_000
 _COMPLETE = 0
 """The position of a shelf that is a whole copy; a replay does not follow the topic."""
@@ -125,6 +126,22 @@ def open_replay(folder: Path) -> Decisions:
         decisions.close()
         raise FolderError(f"the replay in {folder} is not complete; go on with it with the command that began it")
     return decisions
+
+
+def require_same_topic(decisions: Decisions, settings: Settings) -> None:
+    """See that the brokers have the topic that was replayed.
+
+    Raises:
+        KafkaProblemError: they have another, or do not answer.
+    """
+    about = decisions.meta()
+    topic = settings.submitted_topic
+    require_topics(settings, [topic])
+    if (about["topic"], about["topic_id"]) != (topic, topic_ids(settings, [topic])[topic]):
+        raise KafkaProblemError(
+            f"{decisions.path.parent} is the replay of another topic than {topic} at {settings.bootstrap_servers}; set"
+            " the brokers and topics that it was made with"
+        )
 
 
 # ---- what is decided
@@ -299,30 +316,34 @@ class _Replay:
         has_history = any(shelf.get(META_KEY) for shelf in self._shelves)
         ranges = self._decisions.ranges()
         total, done = sum(each.end - each.first for each in ranges), sum(each.next - each.first for each in ranges)
-        with progress("deciding again", total, "claims") as step:
-            step(done)
-            for each in ranges:
-                if each.next < each.end and not stop.requested():
-                    following = each.next
+        config = {**reader_config(self._settings, "replay"), "queued.max.messages.kbytes": _QUEUE_KILOBYTES}
+        consumer = Consumer(config)
+        try:
+            with progress("deciding again", total, "claims") as step:
+                step(done)
+                for each in ranges:
                     decided_to = each.decided_to
                     if decided_to == NOT_KNOWN:
                         decided_to = each.end if has_history else 0
-                    for batch, reached in self._batches(each, stop):
+                    following = each.next
+                    for batch, reached in self._batches(consumer, each, stop):
                         self._decide(each.partition, batch, reached, decided_to)
                         step(reached - following)
                         following = reached
+        finally:
+            consumer.close()
 
-    def _batches(self, each: Range, stop: Stop) -> Iterator[tuple[list[Any], int]]:
+    def _batches(self, consumer: Any, each: Range, stop: Stop) -> Iterator[tuple[list[Any], int]]:
         """Records of a partition in their order, and the offset that comes next."""
         topic, number = self._settings.submitted_topic, each.partition
-        consumer = Consumer({**reader_config(self._settings, "replay"), "queued.max.messages.kbytes": _QUEUE_KILOBYTES})
         following, heard = each.next, time.monotonic()
-        try:
+        if following < each.end:
             consumer.assign([TopicPartition(topic, number, following)])
-            while following < each.end and not stop.requested():
-                batch: list[Any] = []
-                for message in consumer.consume(_BATCH_RECORDS, _BATCH_SECONDS):
-                    heard = time.monotonic()
+        while following < each.end and not stop.requested():
+            batch: list[Any] = []
+            while len(batch) < _BATCH_RECORDS and following < each.end:
+                messages = consumer.consume(_CONSUME_RECORDS, _CONSUME_SECONDS)
+                for message in messages:
                     error = message.error()
                     if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001
                         raise _refused(error, topic, number, following)
@@ -331,12 +352,13 @@ class _Replay:
                         following = message.offset() + 1
                     else:  # behind the last record there may be ends of transactions, which are never delivered
                         following = max(following, min(message.offset(), each.end))
-                if following > each.next:
-                    yield batch, following
-                if time.monotonic() - heard > _PATIENCE_SECONDS:
-                    raise KafkaSilentError(f"no answer from partition {number} of {topic}; run the command again")
-        finally:
-            consumer.close()
+                if not messages:
+                    break
+                heard = time.monotonic()
+            if batch or following >= each.end:
+                yield batch, following
+            elif time.monotonic() - heard > _PATIENCE_SECONDS:
+                raise KafkaSilentError(f"no answer from partition {number} of {topic}; run the command again")
 
     def _decide(self, partition: int, batch: Iterable[Any], following: int, decided_to: int) -> None:
         self._partition = partition
