@@ -11,7 +11,14 @@ from confluent_kafka.admin import AdminClient
 
 from rules import MemberRecord
 from worker.history import META_KEY, Change, Meta, decoded, meta_bytes, read_meta
-from worker.kafka import KafkaProblemError, confluent_config, enqueue, producer_config, reader_config, require_topics
+from worker.kafka import (
+    KafkaProblemError,
+    confluent_config,
+    enqueue,
+    producer_config,
+    require_topics,
+    to_the_end_config,
+)
 from worker.members import partition_of
 from worker.settings import Settings
 
@@ -99,7 +106,7 @@ def records(settings: Settings, partition: int) -> Iterator[tuple[bytes, bytes |
     Raises:
         KafkaProblemError: the brokers do not answer or refuse.
     """
-    consumer = Consumer(reader_config(settings, "history"))
+    consumer = Consumer(to_the_end_config(settings, "history"))
     consumer.assign([TopicPartition(settings.history_topic, partition, OFFSET_BEGINNING)])
     heard = time.monotonic()
     try:

@@ -20,7 +20,14 @@ from worker.console.outputs import fault_of, text
 from worker.decisions import DEADLETTER, Decided, Decisions, Range, Said
 from worker.folder import Stop
 from worker.history import DIGEST
-from worker.kafka import KafkaProblemError, KafkaSilentError, confluent_config, offsets, reader_config, require_topics
+from worker.kafka import (
+    KafkaProblemError,
+    KafkaSilentError,
+    confluent_config,
+    offsets,
+    require_topics,
+    to_the_end_config,
+)
 from worker.progress import progress
 from worker.settings import Settings
 
@@ -66,7 +73,7 @@ def read_published(settings: Settings, replayed: Decisions, found: Decisions, st
     reading = _Reading(settings, replayed, found)
     starts, ends = _places(settings, max(0, first_at - _MARGIN_MS))
     left = {place for place, start in starts.items() if start < ends[place]}
-    consumer = Consumer(reader_config(settings, "diff"))
+    consumer = Consumer(to_the_end_config(settings, "diff"))
     heard = time.monotonic()
     try:
         consumer.assign([TopicPartition(*place, starts[place]) for place in left])

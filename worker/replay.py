@@ -33,8 +33,8 @@ from worker.kafka import (
     committed_offsets,
     confluent_config,
     offsets,
-    reader_config,
     require_topics,
+    to_the_end_config,
     topic_ids,
 )
 from worker.pipeline import Limits, Outcome, handle, input_digest
@@ -316,7 +316,7 @@ class _Replay:
         has_history = any(shelf.get(META_KEY) for shelf in self._shelves)
         ranges = self._decisions.ranges()
         total, done = sum(each.end - each.first for each in ranges), sum(each.next - each.first for each in ranges)
-        config = {**reader_config(self._settings, "replay"), "queued.max.messages.kbytes": _QUEUE_KILOBYTES}
+        config = {**to_the_end_config(self._settings, "replay"), "queued.max.messages.kbytes": _QUEUE_KILOBYTES}
         consumer = Consumer(config)
         try:
             with progress("deciding again", total, "claims") as step:

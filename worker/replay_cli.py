@@ -111,14 +111,15 @@ def replay(
 def diff(folder: Path, other: Path | None, as_json: bool, html: Path | None, limit: int | None) -> None:
     """Compare a replay with what was published about the same events, or two replays.
 
-    With DIR alone, before is what was published on the cleared, flagged and dead-letter topics, and after is the replay;
-    with two, DIR is before and DIR2 after. Shown are claim ids, payers, charges and findings, and nothing of who a member
-    is.
+    With DIR alone, before is what was published on the cleared, flagged and dead-letter topics, and after is the
+    replay; with two, DIR is before and DIR2 after. Shown are claim ids, payers, charges and findings, and nothing of
+    who a member is.
 
     Exit code: 0 the events that are on both sides are decided the same, 1 some differ, 3 brokers or folders failed.
     """
     from worker.diff import compare
-    from worker.diff_report import html_report, json_report, show
+    from worker.diff_page import html_report
+    from worker.diff_report import json_report, show
 
     with clear_errors():
         found = compare(load_settings, folder, other)
