@@ -62,7 +62,9 @@ th { font-size: .85rem; }
 .number { text-align: right; font-variant-numeric: tabular-nums; overflow-wrap: normal; }
 td ul { margin: 0; padding: 0; list-style: none; }
 td li { margin-bottom: .25rem; }
-.kind { font-weight: 600; white-space: nowrap; }
+td:nth-child(2) { min-width: 13rem; }
+td:nth-child(3), td.number, .kind { white-space: nowrap; }
+.kind { font-weight: 600; }
 .kind.flagged { color: var(--flagged); } .kind.cleared { color: var(--cleared); } .kind.dead { color: var(--dead); }
 .kind.revived { color: var(--revived); } .kind.changed { color: var(--changed); }
 @media (max-width: 44rem) {
@@ -75,6 +77,7 @@ td li { margin-bottom: .25rem; }
   tr { border: 1px solid var(--line); border-radius: 8px; padding: .5rem .8rem; margin-bottom: .6rem; }
   td { border: 0; padding: .1rem 0; }
   td.number { text-align: left; }
+  td:nth-child(2) { min-width: 0; }
   td[data-name]::before { content: attr(data-name) " "; color: var(--dim); }
 }
 @media print {
@@ -95,7 +98,7 @@ def html_report(found: Diff, most: int) -> bytes:
         most: claims to list.
     """
     changed = len(found.differences)
-    title = f"{words.count(changed)} of {words.count(found.compared.claims)} claims are decided otherwise"
+    title = f"{words.count(changed)} of {words.count(found.compared.claims)} claims are decided differently"
     parts = [
         '<!doctype html><html lang="en"><head><meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
@@ -159,7 +162,7 @@ def _rules(found: Diff) -> Iterable[str]:
 
 def _rule_said(each: RuleSum) -> str:
     changes = ", ".join(f"{words.count(count)} {kind}" for kind, count in sorted(each.changes.items()))
-    return f"{each.name}; findings: {changes}"
+    return f"{each.name}\nfindings: {changes}"
 
 
 def _moved(each: RuleSum) -> tuple[str, str]:
@@ -218,11 +221,15 @@ def _chart(rows: list[tuple[str, str, int, int, tuple[str, str]]], right: str = 
             f'<rect class="zero" x="{min(middle, _WIDTH - 2):.1f}" y="0" width="2" height="16"/>',
         ]
         yield (
-            f'<div><span class="name">{escape(name)}<small>{escape(said)}</small></span>'
+            f'<div><span class="name">{escape(name)}{_lines(said)}</span>'
             f'<svg viewBox="0 0 {_WIDTH} 16" preserveAspectRatio="none" aria-hidden="true">{"".join(bars)}</svg>'
-            f'<span class="figure">{escape(figure)}<small>{escape(small)}</small></span></div>'
+            f'<span class="figure">{escape(figure)}{_lines(small)}</span></div>'
         )
     yield "</div>"
+
+
+def _lines(said: str) -> str:
+    return "".join(f"<small>{escape(line)}</small>" for line in said.splitlines())
 
 
 def _claims(found: Diff, most: int) -> Iterable[str]:

@@ -27,7 +27,7 @@ from tests.bench.claims import SEED, UNREADABLE_EVERY, Drawn, claim_pool
 from tests.kafka_broker import KafkaBroker
 from tests.worker_process import Pipeline
 
-_EVENTS_PER_MEMBER = 20
+_EVENTS_PER_MEMBER = 8
 """A member number is one member with each of half a dozen payers."""
 _AGAIN, _OTHERWISE, _ELSEWHERE = 0.02, 0.02, 0.02
 _RECENT = 500
