@@ -67,7 +67,9 @@ class Hindsight(Memory):
         if claim.received_date is None:
             held = delivered_before(record, claim.claim_id, digest)
             claim = claim.changed(received_date=received if held is None else held.claim.received_date)
-        then = as_it_was(record, self._place_of(record, claim, digest).ordinal)
+        ordinal = self._place_of(record, claim, digest).ordinal
+        has_superseded = len({each.claim.claim_id for each in record.claims}) < len(record.claims)
+        then = as_it_was(record, ordinal, self._passed(_events(record)) if has_superseded else ())
         history = history_of(then, claim, digest, self._members.patient_of(claim), self._held_since(claim))
         return Looked(key, record, claim, digest, received, history)
 
@@ -104,13 +106,30 @@ class Hindsight(Memory):
             return _Place(held.ordinal)
         if not self.is_decided or not record.claims:
             return _Place(record.next_ordinal)
-        events = {(each.claim.claim_id, each.digest) for each in record.claims}
-        return place_of(record, claim, self._passed(events))
+        return place_of(record, claim, self._passed(_events(record)))
 
 
-def as_it_was(record: MemberRecord, ordinal: int) -> MemberRecord:
-    """A record before something came; of each claim only the delivery that was held then."""
-    latest = {each.claim.claim_id: each for each in record.claims if each.ordinal < ordinal}
+def _events(record: MemberRecord) -> set[Event]:
+    return {(each.claim.claim_id, each.digest) for each in record.claims}
+
+
+def as_it_was(record: MemberRecord, ordinal: int, passed: Collection[Event] = ()) -> MemberRecord:
+    """A record before something came.
+
+    Of each claim it has the latest delivery that was held then. What is delivered again later sees less than it saw the
+    first time, in a worker too: no delivery that another has taken the place of by then.
+
+    Args:
+        record: the member's.
+        ordinal: of what came.
+        passed: the events of the record that are known to have come before.
+    """
+    latest: dict[str, StoredClaim] = {}
+    for each in record.claims:
+        if each.ordinal < ordinal:
+            latest[each.claim.claim_id] = each
+        elif (each.claim.claim_id, each.digest) in passed:
+            latest.pop(each.claim.claim_id, None)
     claims = tuple(sorted(latest.values(), key=_ordinal))
     return MemberRecord(claims, ordinal, record.dropped_through, record.releases)
 
