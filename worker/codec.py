@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, Self
 
 import msgspec
@@ -35,6 +35,8 @@ OVERRIDE = ("ce_type", f"claimscrub.claim.override.{VERSION}".encode())
 _CONTENT_JSON = ("content-type", JSON_TYPE)
 _ORIGIN = "claimscrub_origin"
 """Header of an event on its way to its member's partition: where and when it had come."""
+_KEY = "claimscrub_key"
+"""Header beside it: the key with which it had come; without a value if it had none."""
 _CONTENT_UNKNOWN = ("content-type", UNKNOWN_TYPE)
 _ORIGIN_PATTERN = re.compile(rb"([\w.-]{1,249}) (\d{1,10}) (\d{1,19}) (-?\d{1,19})")
 RESUBMITTED = "claimscrub_resubmitted"
@@ -42,7 +44,16 @@ RESUBMITTED = "claimscrub_resubmitted"
 become of it can be told."""
 RESUBMITTED_BY = "claimscrub_resubmitted_by"
 """Header beside it: who sent it again."""
-_NOT_CARRIED_ON = frozenset({"content-type", _ORIGIN})
+_ID, _TYPE, _SUBJECT, _DECISION = "claimscrub_id", "claimscrub_type", "claimscrub_subject", "claimscrub_decision"
+"""Headers behind those of a claim that goes on as it came: what `ce_id`, `ce_type` and `ce_subject` say elsewhere, and
+the decision."""
+_MODE = "claimscrub_mode"
+MONITOR = "monitor"
+MONITORED = (_MODE, MONITOR.encode())
+"""Header of a claim that would have been flagged, and went on."""
+_AFTER_ID = "-monitor"
+_IN_DECISION = b',"mode":"monitor"}'
+_NOT_CARRIED_ON = frozenset({"content-type", _ORIGIN, _KEY, _ID, _TYPE, _SUBJECT, _DECISION, _MODE})
 _BEFORE_CLAIM = b'{"claim":'
 _BEFORE_DECISION = b',"decision":'
 UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
@@ -100,6 +111,61 @@ def parts_of(raw: bytes) -> tuple[bytes, bytes]:
     if envelope(claim, decision) != raw:
         raise ValueError("no envelope")
     return claim, decision
+
+
+class Published(NamedTuple):
+    """What a record of the cleared or flagged topic says, in whichever format.
+
+    Attributes:
+        claim: the claim event's own bytes.
+        decision: in JSON.
+        event_id: of the record; blank where it names none.
+    """
+
+    claim: bytes
+    decision: bytes
+    event_id: str
+
+
+def published(value: bytes, headers: Iterable[tuple[str, bytes | None]]) -> Published:
+    """Read a record of the cleared or flagged topic.
+
+    Args:
+        value: of the record.
+        headers: of the record, in their order: where a name is repeated, the last one is ours.
+
+    Raises:
+        MsgspecError, ValueError, RecursionError: it is none.
+    """
+    named = dict(headers)
+    decision = decision_header(named)
+    if decision is None:
+        return Published(*parts_of(value), _text(named.get("ce_id")))
+    return Published(value, decision, _text(named.get(_ID)))
+
+
+def decision_header(headers: Mapping[str, bytes | None]) -> bytes | None:
+    """The decision about a claim that goes on as it came; None where it is in an envelope."""
+    return headers.get(_DECISION)
+
+
+def is_monitored(headers: Mapping[str, bytes | None]) -> bool:
+    """Whether a record of the cleared or flagged topic is about a claim that went on although it was flagged."""
+    return headers.get(_MODE) == MONITORED[1]
+
+
+def event_id_of(headers: Mapping[str, bytes | None]) -> str:
+    """Of a record of the cleared or flagged topic; blank where it names none."""
+    return _text(headers.get("ce_id" if decision_header(headers) is None else _ID))
+
+
+def _text(header: bytes | None) -> str:
+    return (header or b"").decode(errors="replace")
+
+
+def monitored(decision: bytes) -> bytes:
+    """A decision that flags the claim, marked as one that does not hold it back."""
+    return decision[:-1] + _IN_DECISION
 
 
 def cloud_event_headers(
