@@ -10,7 +10,15 @@ import msgspec
 from pydantic_core import to_json
 
 from rules import Claim, Decision, Disposition, Finding, Unevaluated
-from rules.engine.decision import Considered
+from rules.engine.decision import Change, Considered, Silenced
+from worker.wire import (
+    ChangeContent,
+    DecisionContent,
+    FindingContent,
+    HistoryContent,
+    SilencedContent,
+    UnevaluatedContent,
+)
 from worker.x12 import Place, places
 
 Headers = list[tuple[str, bytes]]
@@ -52,7 +60,7 @@ UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 """What reading JSON with msgspec raises."""
 
 
-def decision_content(decision: Decision, claim: Claim, input_digest: str) -> dict[str, Any]:
+def decision_content(decision: Decision, claim: Claim, input_digest: str) -> DecisionContent:
     """A decision as it is published.
 
     Args:
@@ -70,7 +78,7 @@ def decision_content(decision: Decision, claim: Claim, input_digest: str) -> dic
         "findings": [_finding_content(finding, where.get(finding.path)) for finding in findings],
         "not_evaluated": [_unevaluated_content(each) for each in decision.not_evaluated],
         "contract": decision.contract,
-        "silenced": [each._asdict() for each in decision.silenced],
+        "silenced": [_silenced_content(each) for each in decision.silenced],
         "history": _history_content(decision.history),
         "rule_set": {"version": decision.rule_set_version, "digest": decision.rule_set_digest},
         "input_digest": input_digest,
@@ -225,19 +233,19 @@ class Arrival(NamedTuple):
         return f"{self.topic}-{self.partition}-{self.offset}"
 
 
-def _history_content(history: Considered | None) -> dict[str, Any] | None:
+def _history_content(history: Considered | None) -> HistoryContent | None:
     if history is None:
         return None
     claims, held_since, not_known = history
     return {"claims": claims, "held_since": held_since, "not_known": not_known}
 
 
-def _finding_content(finding: Finding, place: Place | None) -> dict[str, Any]:
+def _finding_content(finding: Finding, place: Place | None) -> FindingContent:
     return {
         "rule_id": finding.rule_id,
         "name": finding.name,
         "title": finding.title,
-        "severity": finding.severity.value,
+        "severity": finding.severity,
         "category": finding.category,
         "carc": finding.carc,
         "alternative_carc": finding.alternative_carc,
@@ -263,9 +271,25 @@ def _finding_content(finding: Finding, place: Place | None) -> dict[str, Any]:
         ],
         "effective_from": finding.effective_from,
         "effective_to": finding.effective_to,
-        "change": None if finding.change is None else finding.change._asdict(),
+        "change": None if finding.change is None else _change_content(finding.change),
     }
 
 
-def _unevaluated_content(each: Unevaluated) -> dict[str, Any]:
+def _change_content(change: Change) -> ChangeContent:
+    return {"severity": change.severity, "by": change.by, "why": change.why}
+
+
+def _silenced_content(each: Silenced) -> SilencedContent:
+    return {
+        "rule_id": each.rule_id,
+        "name": each.name,
+        "line": each.line,
+        "severity": each.severity,
+        "message": each.message,
+        "by": each.by,
+        "why": each.why,
+    }
+
+
+def _unevaluated_content(each: Unevaluated) -> UnevaluatedContent:
     return {"rule_id": each.rule_id, "name": each.name, "line": each.line, "reason": each.reason}
