@@ -72,7 +72,7 @@ class Outputs:
         modes = Modes(Settings(mode="monitor", cleared_format=cleared_format))
         arrival = Arrival("claims.submitted", 0, self._inputs, 0)
         record = SimpleNamespace(topic=arrival.topic, key=None, headers=())
-        sent = modes.applied(Output(TOPICS["cleared"], None, b"", outcome.value, headers, record, arrival, outcome))
+        sent = modes.applied(Output(TOPICS["cleared"], None, b"", outcome.value, headers, record, arrival, outcome), 1)
         assert sent.copy is not None
         roles: tuple[tuple[Role, Output], ...] = (("cleared", sent), ("flagged", sent.copy))
         for role, each in roles:
