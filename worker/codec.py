@@ -10,10 +10,20 @@ import msgspec
 from pydantic_core import to_json
 
 from rules import Claim, Decision, Disposition, Finding, Unevaluated
-from rules.engine.decision import Considered
+from rules.engine.decision import Change, Considered, Silenced
+from worker.wire import (
+    ChangeContent,
+    DecisionContent,
+    FindingContent,
+    HistoryContent,
+    SilencedContent,
+    UnevaluatedContent,
+)
 from worker.x12 import Place, places
 
 Headers = list[tuple[str, bytes]]
+SentHeaders = list[tuple[str, bytes | None]]
+"""A sender's among them, which may have no value."""
 
 VERSION = "v1"
 JSON_TYPE = b"application/json"
@@ -39,12 +49,16 @@ RESUBMITTED_BY = "claimscrub_resubmitted_by"
 _ID, _TYPE, _SUBJECT, _DECISION = "claimscrub_id", "claimscrub_type", "claimscrub_subject", "claimscrub_decision"
 """Headers behind those of a claim that goes on as it came: what `ce_id`, `ce_type` and `ce_subject` say elsewhere, and
 the decision."""
+_INPUT = "claimscrub_input"
+"""Header of a flagged record where cleared claims go on as they came: so that a release can, too. It travels on with an
+override."""
 _MODE = "claimscrub_mode"
 MONITOR = "monitor"
 MONITORED = (_MODE, MONITOR.encode())
 """Header of a claim that would have been flagged, and went on."""
-_AFTER_ID = "-monitor"
+_AFTER_ID = b"-monitor"
 _IN_DECISION = b',"mode":"monitor"}'
+_LISTS = ("findings", "not_evaluated", "silenced")
 _NOT_CARRIED_ON = frozenset({"content-type", _ORIGIN, _KEY, _ID, _TYPE, _SUBJECT, _DECISION, _MODE})
 _BEFORE_CLAIM = b'{"claim":'
 _BEFORE_DECISION = b',"decision":'
@@ -52,7 +66,7 @@ UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 """What reading JSON with msgspec raises."""
 
 
-def decision_content(decision: Decision, claim: Claim, input_digest: str) -> dict[str, Any]:
+def decision_content(decision: Decision, claim: Claim, input_digest: str) -> DecisionContent:
     """A decision as it is published.
 
     Args:
@@ -70,7 +84,7 @@ def decision_content(decision: Decision, claim: Claim, input_digest: str) -> dic
         "findings": [_finding_content(finding, where.get(finding.path)) for finding in findings],
         "not_evaluated": [_unevaluated_content(each) for each in decision.not_evaluated],
         "contract": decision.contract,
-        "silenced": [each._asdict() for each in decision.silenced],
+        "silenced": [_silenced_content(each) for each in decision.silenced],
         "history": _history_content(decision.history),
         "rule_set": {"version": decision.rule_set_version, "digest": decision.rule_set_digest},
         "input_digest": input_digest,
@@ -151,6 +165,25 @@ def event_id_of(headers: Mapping[str, bytes | None]) -> str:
     return _text(headers.get("ce_id" if decision_header(headers) is None else _ID))
 
 
+class Input(msgspec.Struct):
+    """How a claim came: what stands in the header in JSON, bytes in base64."""
+
+    partition: int
+    key: bytes | None
+    headers: list[tuple[str, bytes | None]]
+
+    def header(self) -> tuple[str, bytes]:
+        return _INPUT, msgspec.json.encode(self)
+
+    @classmethod
+    def of(cls, headers: Iterable[tuple[str, bytes | None]]) -> Self | None:
+        """From the headers of a flagged record or its override; None where they do not tell."""
+        try:
+            return msgspec.json.decode(dict(headers).get(_INPUT) or b"", type=cls)
+        except UNREADABLE:
+            return None
+
+
 def _text(header: bytes | None) -> str:
     return (header or b"").decode(errors="replace")
 
@@ -158,6 +191,47 @@ def _text(header: bytes | None) -> str:
 def monitored(decision: bytes) -> bytes:
     """A decision that flags the claim, marked as one that does not hold it back."""
     return decision[:-1] + _IN_DECISION
+
+
+def shortened(decision: bytes) -> bytes:
+    """A decision without its lists, which says how long they were; itself where it is that already."""
+    content = msgspec.json.decode(decision)
+    if "left_out" in content:
+        return decision
+    content["left_out"] = {name: len(content[name]) for name in _LISTS}
+    content.update((name, []) for name in _LISTS)
+    return to_json(content)
+
+
+def claim_headers(claim_id: str | None, event_id: str, decision: bytes) -> Headers:
+    """What stands behind the headers of a claim that goes on as it came.
+
+    Args:
+        claim_id: of the claim.
+        event_id: the same for every delivery of one input.
+        decision: in JSON.
+    """
+    return [
+        (_ID, event_id.encode()), (_TYPE, _CLEARED[1]), (_SUBJECT, (claim_id or "").encode()), (_DECISION, decision),
+    ]  # fmt: skip
+
+
+def with_decision(headers: Iterable[tuple[str, bytes | None]], decision: bytes) -> SentHeaders:
+    """Such headers with another decision."""
+    changed = list(headers)
+    place = max(number for number, (name, _) in enumerate(changed) if name == _DECISION)
+    changed[place] = (_DECISION, decision)
+    return changed
+
+
+def monitored_headers(cleared: Iterable[tuple[str, bytes | None]]) -> SentHeaders:
+    """Headers of the record that says what would have been flagged, from those of the envelope that goes on."""
+    changed: SentHeaders = []
+    for name, value in cleared:
+        if name == "ce_id":
+            value = (value or b"") + _AFTER_ID  # noqa: PLW2901
+        changed.append(_FLAGGED if (name, value) == _CLEARED else (name, value))
+    return [*changed, MONITORED]
 
 
 def cloud_event_headers(
@@ -207,37 +281,50 @@ class Arrival(NamedTuple):
     @classmethod
     def of(cls, record: Any, repartition_topic: str) -> Self:
         """From a record; what one of another topic says in its headers does not count."""
-        if record.topic == repartition_topic:
-            said = next((value for name, value in record.headers if name == _ORIGIN), None)
-            match = _ORIGIN_PATTERN.fullmatch(said or b"")
+        if record.topic == repartition_topic and record.headers:
+            name, said = record.headers[-1]  # a worker writes it behind the sender's headers
+            match = _ORIGIN_PATTERN.fullmatch(said or b"") if name == _ORIGIN else None
             if match is not None:
                 topic, *numbers = match.groups()
                 return cls(topic.decode(), *map(int, numbers))
         return cls(record.topic, record.partition, record.offset, record.timestamp)
 
-    def headers(self) -> Headers:
-        """What tells it where the event is sent on to."""
-        return [(_ORIGIN, " ".join(map(str, self)).encode())]
+    def headers(self, key: bytes | None) -> SentHeaders:
+        """What tells it where the event is sent on to, and the key with which it came."""
+        return [(_KEY, key), (_ORIGIN, " ".join(map(str, self)).encode())]
 
     @property
     def event_id(self) -> str:
         """The same for every delivery of one input."""
         return f"{self.topic}-{self.partition}-{self.offset}"
 
+    def key_and_headers(self, record: Any) -> tuple[bytes | None, SentHeaders]:
+        """Those with which the event came first.
 
-def _history_content(history: Considered | None) -> dict[str, Any] | None:
+        Args:
+            record: in which it stands now; from an earlier version of claimscrub that sent it on, the key is lost.
+        """
+        headers, key = list(record.headers), record.key
+        if record.topic != self.topic:
+            headers.pop()
+            if headers and headers[-1][0] == _KEY:
+                key = headers.pop()[1]
+        return key, headers
+
+
+def _history_content(history: Considered | None) -> HistoryContent | None:
     if history is None:
         return None
     claims, held_since, not_known = history
     return {"claims": claims, "held_since": held_since, "not_known": not_known}
 
 
-def _finding_content(finding: Finding, place: Place | None) -> dict[str, Any]:
+def _finding_content(finding: Finding, place: Place | None) -> FindingContent:
     return {
         "rule_id": finding.rule_id,
         "name": finding.name,
         "title": finding.title,
-        "severity": finding.severity.value,
+        "severity": finding.severity,
         "category": finding.category,
         "carc": finding.carc,
         "alternative_carc": finding.alternative_carc,
@@ -263,9 +350,25 @@ def _finding_content(finding: Finding, place: Place | None) -> dict[str, Any]:
         ],
         "effective_from": finding.effective_from,
         "effective_to": finding.effective_to,
-        "change": None if finding.change is None else finding.change._asdict(),
+        "change": None if finding.change is None else _change_content(finding.change),
     }
 
 
-def _unevaluated_content(each: Unevaluated) -> dict[str, Any]:
+def _change_content(change: Change) -> ChangeContent:
+    return {"severity": change.severity, "by": change.by, "why": change.why}
+
+
+def _silenced_content(each: Silenced) -> SilencedContent:
+    return {
+        "rule_id": each.rule_id,
+        "name": each.name,
+        "line": each.line,
+        "severity": each.severity,
+        "message": each.message,
+        "by": each.by,
+        "why": each.why,
+    }
+
+
+def _unevaluated_content(each: Unevaluated) -> UnevaluatedContent:
     return {"rule_id": each.rule_id, "name": each.name, "line": each.line, "reason": each.reason}

@@ -230,9 +230,9 @@ def _pairs(before: Decisions, after: Decisions) -> Iterator[tuple[Decided | None
 
 
 def _difference(topic: str, old: Decided, new: Decided, charge: int | None) -> Difference | None:
-    if (old.disposition, old.findings, old.reason) == (new.disposition, new.findings, new.reason):
+    changes = () if old.findings == new.findings else tuple(_changes(old.findings, new.findings))
+    if not changes and (old.disposition, old.reason) == (new.disposition, new.reason):
         return None
-    changes = tuple(_changes(old.findings, new.findings))
     kind: Kind = "reasons changed"
     if old.disposition != new.disposition:
         if new.disposition == DEADLETTER:

@@ -73,7 +73,7 @@ class Hindsight(Memory):
         history = history_of(then, claim, digest, self._members.patient_of(claim), self._held_since(claim))
         return Looked(key, record, claim, digest, received, history)
 
-    def remember(self, looked: Looked, decision: Decision) -> tuple[Change, ...]:
+    def remember(self, looked: Looked, decision: Decision, *, goes_on: bool = False) -> tuple[Change, ...]:
         """Add a claim that no worker has decided, or that came again since; the records that have changed.
 
         It is remembered as workers would decide it, with all rules, so that what is left out changes no history.
@@ -84,14 +84,14 @@ class Hindsight(Memory):
             return ()
         decision = self._ruleset.evaluate(claim, history)
         if not self.is_decided:
-            return super().remember(looked, decision)
+            return super().remember(looked, decision, goes_on=goes_on)
         made = with_claim(
             NO_RECORD,
             claim,
             digest,
             payer=decision.payer,
             patient=history.patient,
-            is_flagged=decision.disposition is Disposition.FLAGGED,
+            is_flagged=decision.disposition is Disposition.FLAGGED and not goes_on,
             codes=self._codes,
             lifetime=self._lifetime,
         ).claims

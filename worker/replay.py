@@ -162,6 +162,7 @@ def _begin(decisions: Decisions, settings: Settings, ruleset: RuleSet, wanted: W
             "max_claim_bytes": settings.max_claim_bytes,
             "max_message_bytes": settings.max_message_bytes,
             "history_lines": settings.history_lines,
+            "mode": settings.mode,
         },
     }
     before = decisions.meta()
@@ -294,6 +295,7 @@ class _Replay:
         self._settings = settings
         self._judge = _Judge(ruleset.without(without) if without else ruleset)
         self._limits = Limits(settings.max_claim_bytes, settings.max_message_bytes)
+        self._monitors = settings.mode == "monitor"
         self._shelves = shelves
         self._partition = 0
         self._events: set[Event] = set()
@@ -384,14 +386,26 @@ class _Replay:
     def _outcome(self, partition: int, raw: bytes | None, at: int, *, is_decided: bool) -> tuple[int, Outcome]:
         """Which partition has decided an event, and how."""
         memory = self._memories[partition]
-        memory.is_decided = is_decided
-        outcome = handle(raw, self._judge, at, memory, self._limits)
+        outcome = self._handle(raw, at, memory, is_decided=is_decided)
         if not outcome.goes_on:
             return partition, outcome
         assert outcome.key is not None
         there = memory.partition_of(outcome.key)
-        self._memories[there].is_decided = is_decided
-        return there, handle(raw, self._judge, at, self._memories[there], self._limits, was_repartitioned=True)
+        return there, self._handle(raw, at, self._memories[there], is_decided=is_decided, was_repartitioned=True)
+
+    def _handle(
+        self, raw: bytes | None, at: int, memory: Hindsight, *, is_decided: bool, was_repartitioned: bool = False
+    ) -> Outcome:
+        memory.is_decided = is_decided
+        return handle(
+            raw,
+            self._judge,
+            at,
+            memory,
+            self._limits,
+            was_repartitioned=was_repartitioned,
+            monitors=self._monitors,
+        )
 
     def _passed(self, events: Collection[Event]) -> set[Event]:
         in_batch = self._events.intersection(events)

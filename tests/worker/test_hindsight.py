@@ -87,11 +87,6 @@ def _again(
     return found
 
 
-def _claim(number: int, member: int, **changes: Any) -> bytes:
-    content = {"claim_id": f"C{number}", "patient_control_number": f"PCN-{number}", **changes}
-    return as_json(of_member(member, claim_content(**content))).encode()
-
-
 def _claim(number: int, member: int, lines: list[dict[str, Any]], **changes: Any) -> bytes:
     content = {"claim_id": f"C{number}", "patient_control_number": f"PCN-{number}", "lines": lines, **changes}
     return as_json(of_member(member, claim_content(**content))).encode()
@@ -139,7 +134,7 @@ def test_every_claim_sees_again_what_it_saw(ruleset: RuleSet, seed: int) -> None
 
 
 def test_claims_that_no_worker_has_decided_see_each_other(ruleset: RuleSet) -> None:
-    """What is still to be decided is remembered as a worker would, so the next claim sees it, and the topic does not."""
+    """What is still to be decided is remembered as a worker would, so the next claim sees it."""
     production = _some_traffic(ruleset, Random(1))
     held, start = dict(production.store), len(production.came)
     for number in range(200, 212):
