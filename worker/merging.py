@@ -14,7 +14,7 @@ from worker.folder import Stop
 from worker.kafka import KafkaProblemError, KafkaSilentError, to_the_end_config
 from worker.settings import Settings
 
-_BATCH_RECORDS = 2_000
+_BATCH_RECORDS = 100
 _CONSUME_RECORDS = 500
 _CONSUME_SECONDS = 0.1
 _MOST_HELD = 4_000
