@@ -202,8 +202,8 @@ X12_DEADLETTERS = _kept(Metric(
 # ---- what runs
 
 RULE_SET_INFO = _kept(Metric(
-    "claimscrub_rule_set_info", "gauge", "1", ("version", "digest"), _WORKER,
-    "The rule set that decides.",
+    "claimscrub_rule_set_info", "gauge", "1", ("version", "digest", "signed_by"), _WORKER,
+    "The rule set that decides, and the key of its signature, if one is demanded.",
 ))  # fmt: skip
 RULES = _kept(Metric("claimscrub_rules", "gauge", "rules", (), _WORKER, "Rules of that rule set."))
 CONTRACTS = _kept(

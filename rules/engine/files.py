@@ -13,6 +13,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from rules.engine.policy import ReferenceDataError
+
 OVERLAYS: Final = ("*.yaml", "*.csv")
 """The files of a folder of contract overlays."""
 FACTS: Final = ("citations.yaml", "*/*.yaml", "*/*.csv")
@@ -46,6 +48,9 @@ def part_digests(package: Path, reference: Path | None, contracts: Path | None) 
         package: the folder of the package `rules`; every file of it counts, but for compiled Python.
         reference: the folder of a deployment's own reference data.
         contracts: the folder of its contract overlays.
+
+    Raises:
+        ReferenceDataError: a file can't be read.
     """
     return PartDigests(
         _digest(package, _all_files(package)),
@@ -82,7 +87,11 @@ def _digest(folder: Path, paths: list[Path]) -> str:
     """Over names and contents with their lengths, so that nothing can pass from one to the other unseen."""
     digest = sha256()
     for path in paths:
-        for each in (path.relative_to(folder).as_posix().encode(), path.read_bytes()):
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise ReferenceDataError(f"{path}: {error.strerror or error}") from None
+        for each in (path.relative_to(folder).as_posix().encode(), content):
             digest.update(len(each).to_bytes(8) + each)
     return _named(digest.hexdigest())
 

@@ -74,6 +74,8 @@ class RuleSet:
         self.profiles = profiles
         self.version = version
         self.digest = digest
+        self.signed_by = ""
+        """The key of the signature over it that was checked, if one was demanded."""
         self._boundaries = self._find_boundaries()
         self.named = self._find_named()
         self._packs: dict[_Kind, list[RulePack | None]] = {}
