@@ -57,27 +57,39 @@ class Release(NamedTuple):
         self.signature.write_text(json.dumps({**json.loads(self.signature.read_text()), **changes}))
 
 
-@pytest.fixture
-def release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Release:
-    """A release as its pipeline makes it, in a deployment that demands it."""
-    made = Release(
-        tmp_path / "keys" / "rules-signing.key",
-        tmp_path / "keys" / "rules-signing.pub",
-        tmp_path / "rules.sig.json",
-        tmp_path / "reference",
-        tmp_path / "contracts",
-    )
+@pytest.fixture(scope="module")
+def pipeline_output(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a release's pipeline has made: keys, folders, signature."""
+    folder = tmp_path_factory.mktemp("release")
+    made = _release(folder)
     (made.reference / "own").mkdir(parents=True)
     (made.reference / "own" / "identifiers.yaml").write_text(FACTS)
     (made.reference / "citations.yaml").write_text(SOURCE)
     made.contracts.mkdir()
     (made.contracts / "spine.yaml").write_text(OVERLAY)
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("CLAIMSCRUB_REFERENCE_FOLDER", str(made.reference))
+        environment.setenv("CLAIMSCRUB_CONTRACTS_FOLDER", str(made.contracts))
+        assert _run("rules", "keys", str(made.private.parent)).exit_code == 0
+        assert made.sign().exit_code == 0
+    return folder
+
+
+def _release(folder: Path) -> Release:
+    private = folder / "keys" / "rules-signing.key"
+    return Release(
+        private, private.with_suffix(".pub"), folder / "rules.sig.json", folder / "reference", folder / "contracts"
+    )
+
+
+@pytest.fixture
+def release(pipeline_output: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Release:
+    """A copy of it in a deployment that demands it."""
+    made = _release(Path(shutil.copytree(pipeline_output, tmp_path / "release")))
     monkeypatch.setenv("CLAIMSCRUB_BOOTSTRAP_SERVERS", "127.0.0.1:1")  # nobody: what is refused never gets there
     monkeypatch.setenv("CLAIMSCRUB_STARTUP_TIMEOUT_SECONDS", "0")
     monkeypatch.setenv("CLAIMSCRUB_REFERENCE_FOLDER", str(made.reference))
     monkeypatch.setenv("CLAIMSCRUB_CONTRACTS_FOLDER", str(made.contracts))
-    assert _run("rules", "keys", str(made.private.parent)).exit_code == 0
-    assert made.sign().exit_code == 0
     monkeypatch.setenv(PUBLIC_KEY, str(made.public))
     monkeypatch.setenv(SIGNATURE, str(made.signature))
     return made
@@ -322,94 +334,93 @@ def test_options_go_before_settings(release: Release, monkeypatch: pytest.Monkey
     assert _run("rules", "verify", "--signature", str(release.signature)).exit_code == 2
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
-def test_the_signature_is_an_ordinary_one(release: Release, tmp_path: Path) -> None:
-    """What the guide shows: openssl alone verifies the signature, and finds the key's id."""
-    signature = json.loads(release.signature.read_text())
+@pytest.mark.skipif(not (shutil.which("openssl") and shutil.which("jq")), reason="openssl or jq is not installed")
+def test_the_signature_is_an_ordinary_one(release: Release) -> None:
+    """As the guide shows, openssl alone verifies the signature, and finds the key's id."""
+    folder = release.signature.parent
     guide = (ROOT / "docs" / "signing.md").read_text()
-    script = guide[guide.index("```sh\n# with jq and openssl") :].split("```")[1].removeprefix("sh\n")
-    if shutil.which("jq") is None:
-        pytest.skip("jq is not installed")
-    shutil.copy(release.public, tmp_path / "rules-signing.pub")
-    shown = subprocess.run(["sh", "-e", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    script = guide[guide.index("# with jq and openssl") :].split("```")[0]
+    shutil.copy(release.public, folder)
+    shown = subprocess.run(["sh", "-e", "-c", script], cwd=folder, capture_output=True, text=True, check=False)
 
     assert "Signature Verified Successfully" in shown.stdout, shown.stderr
-    assert signature["key_id"].removeprefix("sha256:") in shown.stdout
+    assert json.loads(release.signature.read_text())["key_id"].removeprefix("sha256:") in shown.stdout
 
 
-@pytest.fixture
-def package(release: Release, tmp_path: Path) -> Path:
-    """A copy of the installed package, signed without folders."""
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the installed packages, signed; its compiled Python too is there."""
+    folder = tmp_path_factory.mktemp("installed")
     for name in ("rules", "worker"):
-        shutil.copytree(ROOT / name, tmp_path / "installed" / name, ignore=shutil.ignore_patterns("__pycache__"))
-    signed = _python(tmp_path, "rules", "sign", "--key", str(release.private), "--out", str(release.signature))
-    assert signed.returncode == 0, signed.stderr
-    return tmp_path / "installed" / "rules"
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for arguments in (("rules", "keys", "."), SIGN):
+        done = _installed(folder, *arguments, demands=False)
+        assert done.returncode == 0, done.stderr
+    return folder
 
 
-def _python(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """A command of the copy."""
+SIGN = ("rules", "sign", "--key", "rules-signing.key", "--out", "rules.sig.json")
+
+
+def _installed(folder: Path, *arguments: str, demands: bool = True) -> subprocess.CompletedProcess[str]:
+    """A command of the copy, which demands signed rules."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CLAIMSCRUB_")}
-    del environment["PYTHONDONTWRITEBYTECODE"]
-    if arguments[:2] != ("rules", "sign"):
-        environment |= {PUBLIC_KEY: os.environ[PUBLIC_KEY], SIGNATURE: os.environ[SIGNATURE]}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    demanded = {PUBLIC_KEY: "rules-signing.pub", SIGNATURE: "rules.sig.json"} if demands else {}
     return subprocess.run(
         [sys.executable, "-m", "worker.cli", *arguments],
-        env=environment | {"PYTHONPATH": str(tmp_path / "installed")}, cwd=tmp_path, capture_output=True, text=True,
-        check=False,
+        env={**environment, **demanded, "PYTHONPATH": str(folder)}, cwd=folder,
+        capture_output=True, text=True, check=False,
     )  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("name", "old", "new"),
-    [
+def test_any_byte_of_the_package_counts(installed: Path) -> None:
+    """A changed rule, engine, fact or payer profile of the installed package is refused."""
+    for name, old, new in (
         ("units/unt001_units_over_daily_limit.py", "import", "import "),
         ("engine/policy.py", "import", "import "),
         ("reference/cms/mue-2024-07-01.csv", "63685,1,", "63685,9,"),
         ("reference/citations.yaml", "title", "title "),
-        ("payers/aetna.yaml", "\n", "\n\n"),
-    ],
-)
-def test_any_byte_of_the_package_counts(package: Path, tmp_path: Path, name: str, old: str, new: str) -> None:
-    """A changed rule, engine, fact or payer profile of the installed package is refused."""
-    path = package / name
-    text = path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, new, 1))
-    refused = _python(tmp_path, "rules", "list")
+        ("payers/aetna.yaml", "\n", "\r\n"),
+    ):
+        path = installed / "rules" / name
+        content = path.read_bytes()
+        assert old.encode() in content
+        path.write_bytes(content.replace(old.encode(), new.encode(), 1))
+        refused = _installed(installed, "rules", "list")
+        path.write_bytes(content)
 
-    assert refused.returncode == 3, refused.stderr
-    assert refused.stdout == ""
-    assert "the installed package: sha256:" in refused.stderr
-    path.write_text(text)
-    assert _python(tmp_path, "rules", "list").returncode == 0
+        assert refused.returncode == 3, refused.stderr
+        assert refused.stdout == ""
+        assert "the installed package: sha256:" in refused.stderr
+    assert _installed(installed, "rules", "list").returncode == 0
 
 
-def test_a_file_that_is_added_to_the_package_is_not_run(package: Path, tmp_path: Path) -> None:
+def test_a_file_that_is_added_to_the_package_is_not_run(installed: Path) -> None:
     """Source or compiled, one more module is refused before it is imported."""
     for name in ("unt009_added.py", "unt009_added.pyc", "unt009_added.so", "notes.txt"):
-        (package / "units" / name).write_text("print('RUN')\n")
-        refused = _python(tmp_path, "rules", "list")
+        added = installed / "rules" / "units" / name
+        added.write_text("print('RUN')\n")
+        refused = _installed(installed, "rules", "list")
+        added.unlink()
+
         assert (refused.returncode, "the installed package" in refused.stderr) == (3, True)
         assert "RUN" not in refused.stdout
-        (package / "units" / name).unlink()
 
 
-def test_compiled_python_of_another_source_is_refused(package: Path, tmp_path: Path) -> None:
+def test_compiled_python_of_another_source_is_refused(installed: Path) -> None:
     """A rule that was replaced by one of the same size, its time kept, does not go on deciding from the cache."""
-    rule = package / "units" / "unt001_units_over_daily_limit.py"
+    rule = installed / "rules" / "units" / "unt001_units_over_daily_limit.py"
     good, before = rule.read_text(), rule.stat()
     shutil.rmtree(rule.parent / "__pycache__")
-    rule.write_text(good.replace("Correct the units", "Korrect the units"))
-    os.utime(rule, ns=(before.st_atime_ns, before.st_mtime_ns))
-    _python(tmp_path, "rules", "keys", "unused")
-    ran = _python(tmp_path, "rules", "sign", "--key", "unused/rules-signing.key", "--out", "unused/signature")
-    assert ran.returncode == 0, ran.stderr
-    rule.write_text(good)
-    os.utime(rule, ns=(before.st_atime_ns, before.st_mtime_ns))
-    refused = _python(tmp_path, "rules", "verify")
+    for text in (good.replace("Correct the units", "Korrect the units"), good):
+        rule.write_text(text)
+        os.utime(rule, ns=(before.st_atime_ns, before.st_mtime_ns))
+        done = _installed(installed, "rules", "list", "--json", demands=False)
+        assert "Korrect the units" in done.stdout  # the trap: without a signature nothing tells
+    refused = _installed(installed, "rules", "verify")
 
     assert refused.returncode == 1, refused.stdout
     assert "is not what unt001_units_over_daily_limit.py compiles to; remove it" in refused.stderr
     shutil.rmtree(rule.parent / "__pycache__")
-    assert _python(tmp_path, "rules", "verify").returncode == 0
+    assert _installed(installed, "rules", "verify").returncode == 0
