@@ -125,18 +125,18 @@ def test_everything_works_over_a_secure_connection(
             pipeline.wait_for_all()
             eventually(lambda: missing(port) == [])
             watched = pipeline.run("watch", "--since", "1h", "--until-now", "--json")
-            answered = pipeline.run("acknowledge", "--topics", "--out", "answers")
+            exported = pipeline.run("export", "--topics", "--out", "exported")
             worker = supervisor.events("worker started")[0]["pid"]
             said += [
                 Path(f"/proc/{each}/cmdline").read_text() for each in (supervisor.process.pid, worker, console.pid)
             ]
         finally:
             console.terminate()
-    said += [watched.stdout, watched.stderr, answered.stdout, answered.stderr, supervisor.log]
-    said += [path.read_text() for path in (tmp_path / "answers").iterdir()] + [(tmp_path / "console.log").read_text()]
+    said += [watched.stdout, watched.stderr, exported.stdout, exported.stderr, supervisor.log]
+    said += [path.read_text() for path in (tmp_path / "exported").iterdir()] + [(tmp_path / "console.log").read_text()]
 
     assert (watched.returncode, watched.stdout.count("\n")) == (0, 1), watched.stderr
-    assert answered.returncode == 0, answered.stderr
+    assert exported.returncode == 0, exported.stderr
     assert not any(broker.password in each for each in said)
 
 

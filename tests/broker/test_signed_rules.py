@@ -16,7 +16,8 @@ OVERLAY = "name: Example Spine Clinic\nbilling_npis: ['1234567893']\n"
 def test_only_signed_rules_decide(pipeline: Pipeline, tmp_path: Path) -> None:
     """Workers start by signed rules, and name the key.
 
-    With an altered overlay none starts, and none that runs is stopped. Once the overlay is as it was signed, the workers are restarted in turn as ever.
+    With an altered overlay none starts, and none that runs is stopped. Once it is as it was signed, the workers are
+    restarted in turn as ever.
     """
     overlay = tmp_path / "contracts" / "spine.yaml"
     overlay.parent.mkdir()
