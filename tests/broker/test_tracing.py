@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,7 +17,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from tests.kafka_broker import Cluster
-from tests.worker_process import ROOT, Pipeline, claim_event, eventually, member_key, member_number
+from tests.worker_process import Pipeline, claim_event, eventually, member_key, member_number
 from worker.members import partition_of
 from worker.records import Headers
 
@@ -266,23 +262,6 @@ def test_a_switched_off_sdk_leaves_headers_as_they_came(pipeline: Pipeline) -> N
     headers = {_subject(message): message.headers() or [] for message in pipeline.outputs()["cleared"]}
     assert set(SAMPLED) <= set(headers["C1"])
     assert set(INVALID) <= set(headers["C2"])
-
-
-def test_without_its_packages_it_says_how_to_install_them(tmp_path: Path) -> None:
-    """Where the extra is not installed one sentence names it, before anything is asked of a broker."""
-    # A module that can't be imported stands for an environment that has none.
-    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['opentelemetry'] = None\n")
-    environment = {**os.environ, "CLAIMSCRUB_TRACING": "true", "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
-    for options in ((), ("--workers", "2")):
-        ended = subprocess.run(
-            [sys.executable, "-m", "worker.cli", "worker", *options],
-            env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False,
-        )  # fmt: skip
-        assert ended.returncode == 3
-        assert ended.stderr.strip() == (
-            "claimscrub: CLAIMSCRUB_TRACING: tracing needs more packages; install them with:"
-            " pip install claimscrub[tracing]"
-        )
 
 
 def _subject(message: Message) -> str | None:
