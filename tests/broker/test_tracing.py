@@ -242,6 +242,35 @@ def test_no_key_header_or_value_of_an_event_is_in_a_span_or_in_the_log(traced: T
         assert mark.decode() not in traced.log
 
 
+def test_a_bare_claim_keeps_its_senders_context(pipeline: Pipeline, collector: Collector) -> None:
+    """Where claims go on as they came, their headers do too; what is flagged beside them carries the span's context."""
+    home = partition_of(member_key(claim_event(2)) or b"", pipeline.partitions)
+    keys = (b"other-%d" % number for number in range(100))
+    other = next(key for key in keys if partition_of(key, pipeline.partitions) != home)
+    with sender(pipeline) as send:
+        send(claim_event(1), SAMPLED)
+        send(claim_event(2, flagged=True), [*SAMPLED, ("x-route", b"7")], other)
+        pipeline.sent += 1  # one is published twice
+    with pipeline.worker(
+        CLAIMSCRUB_TRACING="true",
+        CLAIMSCRUB_CLEARED_FORMAT="claim",
+        CLAIMSCRUB_MODE="monitor",
+        OTEL_EXPORTER_OTLP_ENDPOINT=collector.address,
+    ):
+        pipeline.wait_for_all()
+    outputs = pipeline.outputs()
+    spans = {attributes(span)["claimscrub.outcome"]: span for span in collector.spans() if span.name[:5] == "scrub"}
+
+    for message in outputs["cleared"]:
+        theirs = [header for header in message.headers() or [] if not header[0].startswith("claimscrub_")]
+        assert theirs == (SAMPLED if message.value() == claim_event(1) else [*SAMPLED, ("x-route", b"7")])
+    assert spans.keys() == {"cleared", "repartitioned", "monitored"}
+    assert {span.parent_span_id.hex() for span in spans.values()} == {PARENT}
+    (flagged,) = outputs["flagged"]
+    (context,) = _contexts(flagged)
+    assert context[1:3] == [TRACE, spans["monitored"].span_id.hex()]
+
+
 def test_a_collector_that_fails_costs_spans_and_no_claim(pipeline: Pipeline, collector: Collector) -> None:
     """Where spans can't be sent claims are decided all the same, and the worker stops in time and in good order."""
     collector.answer = 503
