@@ -105,7 +105,13 @@ def worker(workers: int | None, supervised: bool) -> None:
         monitor.stage = "waiting for the brokers"
         waiting = partial(wait_for_topics, settings, lambda reason: log.warning("waiting", reason=reason))
         partitions = _interruptibly(waiting)
-        log.info("starting", bootstrap_servers=settings.bootstrap_servers, partitions=partitions)
+        log.info(
+            "starting",
+            bootstrap_servers=settings.bootstrap_servers,
+            partitions=partitions,
+            mode=settings.mode,
+            cleared_format=settings.cleared_format,
+        )
         if supervisor is not None:
             sys.exit(supervisor.supervise(partitions))
         from worker.app import run_worker

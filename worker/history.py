@@ -52,6 +52,7 @@ _VERSION: Final = 1
 _CACHE_BYTES: Final = 33_554_432
 _WRITE_BUFFER_BYTES: Final = 8_388_608
 _BLOOM_BITS: Final = 10
+_BY_MONITOR: Final = "(sent on in monitor mode)"
 _DIGEST: Final = slice(7, 31)
 """Of `sha256:` and its hexadecimal digits: enough to tell the deliveries of one claim id apart."""
 
@@ -253,12 +254,13 @@ class Memory:
         history = history_of(record, claim, digest, self._members.patient_of(claim), self._held_since(claim))
         return Looked(key, record, claim, digest, received, history)
 
-    def remember(self, looked: Looked, decision: Decision) -> tuple[Change, ...]:
+    def remember(self, looked: Looked, decision: Decision, *, goes_on: bool = False) -> tuple[Change, ...]:
         """Add a claim that was decided to what is remembered; the records that have changed.
 
         Args:
             looked: what was looked up for it.
             decision: about it.
+            goes_on: it is sent on also if it was flagged.
         """
         key, record, claim, digest, received, history = looked
         changed = with_claim(
@@ -267,12 +269,14 @@ class Memory:
             digest,
             payer=decision.payer,
             patient=history.patient,
-            is_flagged=decision.disposition is Disposition.FLAGGED,
+            is_flagged=decision.disposition is Disposition.FLAGGED and not goes_on,
             codes=self._codes,
             lifetime=self._lifetime,
             counted_from=received,
             most_lines=self._most_lines,
         )
+        if goes_on and changed is record:
+            changed = _gone_on(record, claim.claim_id, digest)
         begun = () if self._meta is not None and self._meta.held_since is not None else self._begun(claim.received_date)
         return begun if changed is record else (*begun, self._stage(key, changed))
 
@@ -324,6 +328,14 @@ class Memory:
             staged = self._staged.get(key)
             if staged is not None and staged.raw is raw:
                 del self._staged[key]
+
+
+def _gone_on(record: MemberRecord, claim_id: str, digest: str) -> MemberRecord:
+    """The record with a claim that was held back when it was delivered before, and is not now."""
+    stored = delivered_before(record, claim_id, digest)
+    if stored is None or stored.claim.status != "flagged" or released_by(record, claim_id, digest):
+        return record
+    return with_release(record, claim_id, digest, _BY_MONITOR)
 
 
 # ---- on disk
