@@ -65,6 +65,8 @@ class Tracing:
         self._tracer = self._provider.get_tracer("claimscrub", __version__)
         self._propagator = TraceContextTextMapPropagator()
         self._group_id = settings.group_id
+        unchanged = (settings.cleared_topic, settings.repartition_topic) if settings.cleared_format == "claim" else ()
+        self._unchanged = frozenset({None, *unchanged})
         # Faust's own hook. As a sensor of the app it would begin spans and never end them: Faust calls the end only for
         # events that a stream acknowledges, and ours acknowledges none.
         self._sensor = OpenTelemetrySensor(tracer=self._tracer)
@@ -96,11 +98,13 @@ class Tracing:
         )
 
     def continued(self, output: Output, span: Span) -> Output:
-        """The output with the span, and with its context instead of the one that the event had."""
-        headers = output.headers
-        if output.topic is not None:
-            headers = self._with_context(headers, span)
-        return output._replace(headers=headers, span=span)
+        """The output with the span, and with its context instead of the one that the event had.
+
+        A claim that goes on as it came keeps its headers, on its way to its member's partition too.
+        """
+        if output.topic in self._unchanged:
+            return output._replace(span=span)
+        return output._replace(headers=self._with_context(output.headers, span), span=span)
 
     def _with_context(self, headers: Received, span: Span) -> Received:
         carrier: dict[str, str] = {}
