@@ -58,6 +58,7 @@ def ssl_context(settings: Settings) -> ssl.SSLContext | None:
         return None
     try:
         context = ssl.create_default_context(cafile=settings.ssl_ca_file)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
         if settings.ssl_certificate_file is not None:
             password = settings.ssl_key_password.get_secret_value() or None
             context.load_cert_chain(settings.ssl_certificate_file, settings.ssl_key_file, password)
