@@ -19,7 +19,7 @@ from pydantic import SecretStr
 from pydantic_core import to_json
 from rich.table import Table
 
-from rules import Disposition, __version__, claim_schema
+from rules import Disposition, __version__
 from worker.answers import (
     Writer,
     clock_control_number,
@@ -37,14 +37,15 @@ from worker.history_cli import history
 from worker.inputs import CLAIMS, Item, read_paths
 from worker.pipeline import input_digest, judge
 from worker.reference_cli import reference
+from worker.replay_cli import replay
 from worker.rulebook import load_rulebook, members_of
 from worker.rules_cli import rules_group
-from worker.settings import PREFIX, Settings, load_settings, secret_files
+from worker.settings import PREFIX, Settings, SettingsError, load_settings, secret_files
 from worker.signing_cli import keys, sign_rules, verify
-from worker.status import status_schema
 from worker.status_cli import status_group
 from worker.terminal import CLEARED, DAY, FLAGGED, UNREADABLE, clear_errors, console, say, today
 from worker.watch_cli import watch
+from worker.wire import DecisionContent
 from worker.x12.envelope import LAST_CONTROL_NUMBER, Written
 
 _Result = TypeVar("_Result")
@@ -88,6 +89,7 @@ def worker(workers: int | None, supervised: bool) -> None:
         if supervised:
             stop_with_supervisor(settings)
         configure_logging(settings)
+        _check_tracing(settings)
         log = structlog.get_logger("claimscrub.worker")
         monitor = Monitor(settings)
         supervisor = None if workers is None else Supervisor(settings, workers)
@@ -106,7 +108,13 @@ def worker(workers: int | None, supervised: bool) -> None:
         monitor.stage = "waiting for the brokers"
         waiting = partial(wait_for_topics, settings, lambda reason: log.warning("waiting", reason=reason))
         partitions = _interruptibly(waiting)
-        log.info("starting", bootstrap_servers=settings.bootstrap_servers, partitions=partitions)
+        log.info(
+            "starting",
+            bootstrap_servers=settings.bootstrap_servers,
+            partitions=partitions,
+            mode=settings.mode,
+            cleared_format=settings.cleared_format,
+        )
         if supervisor is not None:
             sys.exit(supervisor.supervise(partitions))
         from worker.app import run_worker
@@ -114,6 +122,15 @@ def worker(workers: int | None, supervised: bool) -> None:
         monitor.stage = "joining the group"
         run_worker(settings, ruleset, monitor)
         log.info("stopped")
+
+
+def _check_tracing(settings: Settings) -> None:
+    if settings.tracing:
+        try:
+            import worker.tracing  # noqa: F401
+        except ImportError:
+            said = "tracing needs more packages; install them with: pip install claimscrub[tracing]"
+            raise SettingsError(f"{PREFIX}TRACING: {said}") from None
 
 
 def _interruptibly(call: Callable[[], _Result]) -> _Result:
@@ -355,15 +372,30 @@ def settings() -> None:
 @main.command()
 @click.option(
     "--kind",
-    type=click.Choice(["claim", "status"]),
+    type=click.Choice(["claim", "decision", "deadletter", "status", "override"]),
     default="claim",
     show_default=True,
-    help="Of a claim event, or of a claim status event.",
+    help="Of which message.",
 )
-def schema(kind: str) -> None:
-    """Print the JSON Schema of a claim event, or of a claim status event."""
-    printed = claim_schema() if kind == "claim" else status_schema()
-    click.echo(to_json(printed, indent=2).decode())
+@click.option("--asyncapi", is_flag=True, help="Print the AsyncAPI document of all topics instead.")
+@click.option(
+    "--out",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Write the whole contract there instead: schemas, AsyncAPI, examples.",
+)
+def schema(kind: str, asyncapi: bool, folder: Path | None) -> None:
+    """Print the JSON Schema of a message: a claim event, a decision with its claim, a dead letter's headers, …"""
+    from worker import asyncapi as contract
+
+    with clear_errors():
+        if folder is not None:
+            contract.write(folder)
+        elif asyncapi:
+            click.echo(contract.asyncapi_text(), nl=False)
+        else:
+            click.echo(contract.pretty(contract.SCHEMAS[kind]()), nl=False)
 
 
 main.add_command(reference)
@@ -410,6 +442,7 @@ main.add_command(watch)
 main.add_command(rules_group)
 for _each in (verify, sign_rules, keys):
     rules_group.add_command(_each)
+main.add_command(replay)
 main.add_command(history)
 
 
@@ -508,7 +541,7 @@ def _line(content: Any) -> bytes:
     return to_json(content) + b"\n"
 
 
-def _with_claim(item: Item, decision: dict[str, Any]) -> bytes:
+def _with_claim(item: Item, decision: DecisionContent) -> bytes:
     """As it stands on the topics, and the source; on one line, however the claim was laid out."""
     claim = item.raw.translate(None, b"\r\n")
     return envelope(claim, to_json(decision))[:-1] + b',"source":' + to_json(item.source) + b"}\n"

@@ -9,7 +9,14 @@ from typing import Any
 
 import structlog
 from aiokafka import errors
-from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import (
+    ConsumerGroupTopicPartitions,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    TopicCollection,
+    TopicPartition,
+)
 from confluent_kafka.admin import AclOperation, AdminClient, ConfigResource, NewPartitions, NewTopic
 
 from worker.settings import PREFIX, Settings
@@ -176,6 +183,25 @@ def offsets(admin: Any, places: Iterable[tuple[str, int]], which: Any, seconds: 
     return {(each.topic, each.partition): answer.result().offset for each, answer in answers.items()}
 
 
+def committed_offsets(
+    admin: Any, group: str, places: Iterable[tuple[str, int]], seconds: float
+) -> dict[tuple[str, int], int]:
+    """What a consumer group has committed, of those partitions in which it has committed anything.
+
+    Args:
+        admin: asks.
+        group: its id.
+        places: topic and partition.
+        seconds: how long the brokers may take.
+
+    Raises:
+        KafkaException: they do not tell.
+    """
+    asked = [ConsumerGroupTopicPartitions(group, [TopicPartition(*place) for place in places])]
+    answer = admin.list_consumer_group_offsets(asked, request_timeout=seconds)[group].result()
+    return {(each.topic, each.partition): each.offset for each in answer.topic_partitions if each.offset >= 0}
+
+
 def partitions_by_topic(settings: Settings, timeout: float) -> dict[str, int]:
     """The cluster's topics with their number of partitions.
 
@@ -245,7 +271,7 @@ def wait_for_topics(settings: Settings, waiting: Callable[[str], None]) -> int:
             waiting(str(error))
             time.sleep(0.5)
     _check_permissions(settings)
-    missing = [name for name in _topics(settings) if name not in found]
+    missing = [name for name in all_topics(settings) if name not in found]
     if missing:
         without = f", or set {PREFIX}X12_TOPIC to nothing" if missing == [settings.x12_topic] else ""
         raise KafkaProblemError(f"no topic {', '.join(missing)}; make them with: claimscrub topics create{without}")
@@ -274,9 +300,9 @@ def create_topics(settings: Settings) -> dict[str, bool]:
     counts = [found[name] for name in settings.topics if name in found]
     partitions = max(counts, default=settings.partitions)
     admin = AdminClient(confluent_config(settings))
-    made = {name: name not in found for name in _topics(settings)}
+    made = {name: name not in found for name in all_topics(settings)}
     wanted = [
-        NewTopic(name, partitions, settings.replication_factor, config=_topic_config(settings, name))
+        NewTopic(name, partitions, settings.replication_factor, config=topic_config(settings, name))
         for name, missing in made.items()
         if missing
     ]
@@ -436,11 +462,11 @@ def _check_allowed(settings: Settings, kind: str, name: str, needed: Iterable[Ac
             raise KafkaProblemError(denied(settings, operation.name.capitalize(), kind, name))
 
 
-def _topics(settings: Settings) -> tuple[str, ...]:
+def all_topics(settings: Settings) -> tuple[str, ...]:
     return (*settings.topics, settings.x12_topic) if settings.x12_topic else settings.topics
 
 
-def _topic_config(settings: Settings, name: str) -> dict[str, str]:
+def topic_config(settings: Settings, name: str) -> dict[str, str]:
     config = {_SIZE: str(_message_bytes(settings, name))}
     if name == settings.history_topic:
         config |= _COMPACTED

@@ -23,7 +23,7 @@ ALLOWED_KEYS = frozenset(
         "repartitioned", "released", "statuses", "statuses_without_effect", "left",
         "rules", "contracts", "rule_set_version", "rule_set_digest", "signed_by",
         "instance_id", "worker", "workers", "pid", "exit_code",
-        "charge", "event_id", "trace_id",
+        "charge", "event_id", "trace_id", "monitored", "mode", "cleared_format",
         "decision_ms_p50", "decision_ms_p99", "latency_ms_p50", "latency_ms_p99",
     }
 )  # fmt: skip

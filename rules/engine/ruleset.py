@@ -12,7 +12,7 @@ import pkgutil
 import re
 import traceback
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from copy import copy
 from dataclasses import replace
 from datetime import date
@@ -140,6 +140,29 @@ class RuleSet:
         made = copy(self)
         made.profiles = self.contracts.by_key[contract].profiles
         made.contracts = Contracts()
+        made._packs = {}  # noqa: SLF001  (of the same class)
+        return made
+
+    def without(self, ids: Collection[str]) -> Self:
+        """The rule set as it would be without some rules; its digest stays, so say it beside.
+
+        Args:
+            ids: of the rules.
+        """
+        return self._with_rules({id_: each for id_, each in self.rules.items() if id_ not in ids})
+
+    def as_active(self) -> Self:
+        """The rule set as it would be if its previews were active; its digest stays, so say it beside."""
+        return self._with_rules(
+            {
+                id_: replace(each, status="active") if each.status == "preview" else each
+                for id_, each in self.rules.items()
+            }
+        )
+
+    def _with_rules(self, rules: Mapping[str, Rule]) -> Self:
+        made = copy(self)
+        made.rules = rules
         made._packs = {}  # noqa: SLF001  (of the same class)
         return made
 
