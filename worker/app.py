@@ -93,7 +93,8 @@ def build_app(settings: Settings, ruleset: RuleSet, folder: Path, monitor: Monit
     ready.hide()  # an earlier worker may have been killed
 
     def remember(shelf: Shelf, partition: int, partitions: int) -> Memory:
-        return Memory(members, ruleset, shelf, settings.history_lines, (partition, partitions))
+        place = (partition, partitions)
+        return Memory(members, ruleset, shelf, settings.history_lines, place, most_bytes=settings.max_message_bytes)
 
     def restored(partitions: int) -> None:
         ready.show()

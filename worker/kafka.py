@@ -484,9 +484,9 @@ def _message_bytes(settings: Settings, name: str) -> int:
         return settings.max_claim_bytes + _ROOM
     if name == settings.x12_topic:
         return settings.max_x12_bytes + _ROOM
-    if name == settings.deadletter_topic and settings.x12_topic:
-        # Whatever the X12 topic takes may become a dead letter, with more headers.
-        return max(settings.max_message_bytes, settings.max_x12_bytes + _ROOM) + _ROOM
+    if name == settings.deadletter_topic:
+        # Whatever any topic takes may become a dead letter, with more headers.
+        return max(settings.max_message_bytes, settings.max_x12_bytes if settings.x12_topic else 0) + 2 * _ROOM
     return settings.max_message_bytes + _ROOM
 
 
