@@ -32,6 +32,7 @@ check: $(READY)  ## Style, types, licences, and known vulnerabilities (CLAIMSCRU
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/mypy docs/examples/consumers
 	$(BIN)/python -m tests.supply_chain
 
 format: $(READY)  ## Mend the style

@@ -39,6 +39,8 @@ _LAST_SECONDS = 2.0
 """For sending the last spans of a worker that stops."""
 _LEAST_QUEUE = 2_048
 """Spans that wait to be sent, as the SDK has it by itself; a full batch of ours is as large."""
+_TELLTALES = ("opentelemetry.trace.span", "opentelemetry.util.re")
+"""Loggers that warn with what they can't read: a sender's tracestate, and the secret in OTEL_EXPORTER_OTLP_HEADERS."""
 
 Published = Callable[[Sequence[Output], int, float], None]
 
@@ -54,14 +56,15 @@ class Tracing:
     """
 
     def __init__(self, settings: Settings) -> None:
+        for name in _TELLTALES:
+            logging.getLogger(name).setLevel(logging.ERROR)
         in_flight = settings.batches_in_flight * settings.batch_records
         queue = None if OTEL_BSP_MAX_QUEUE_SIZE in os.environ else max(_LEAST_QUEUE, in_flight)
         try:
-            processor = BatchSpanProcessor(OTLPSpanExporter(), max_queue_size=queue)
+            self._provider = TracerProvider(resource=_resource(settings), shutdown_on_exit=False)
+            self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(), max_queue_size=queue))
         except ValueError as error:
-            raise SettingsError(f"a variable OTEL_* is wrong, which say where spans go: {error}") from None
-        self._provider = TracerProvider(resource=_resource(settings), shutdown_on_exit=False)
-        self._provider.add_span_processor(processor)
+            raise SettingsError(f"a variable OTEL_*, which say where spans go, is wrong: {error}") from None
         self._tracer = self._provider.get_tracer("claimscrub", __version__)
         self._propagator = TraceContextTextMapPropagator()
         self._group_id = settings.group_id
@@ -70,8 +73,6 @@ class Tracing:
         # Faust's own hook. As a sensor of the app it would begin spans and never end them: Faust calls the end only for
         # events that a stream acknowledges, and ours acknowledges none.
         self._sensor = OpenTelemetrySensor(tracer=self._tracer)
-        # It writes what it can't read of a sender's tracestate into the log.
-        logging.getLogger("opentelemetry.trace.span").setLevel(logging.ERROR)
 
     @contextmanager
     def batch(self, stream: Any, event: Any) -> Iterator[None]:

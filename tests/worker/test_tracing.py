@@ -88,11 +88,22 @@ def test_a_dead_letter_for_its_size_is_in_the_same_trace(ruleset: RuleSet) -> No
     assert [value for name, value in refused.headers if name == "traceparent"] == [dict(decided.headers)["traceparent"]]
 
 
-def test_a_wrong_variable_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT"])
+def test_a_wrong_variable_is_told(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """What the SDK does not take is one sentence, not a traceback."""
-    monkeypatch.setenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "0")
-    with pytest.raises(SettingsError, match="a variable OTEL_"):
+    monkeypatch.setenv(name, "-1")
+    with pytest.raises(SettingsError, match=r"a variable OTEL_\*, which say where spans go, is wrong: "):
         Tracing(Settings())
+
+
+@pytest.mark.usefixtures("no_collector")
+def test_a_secret_for_the_collector_is_not_logged(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not even where it is not written as the variable wants it."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "hush-hush")
+    Tracing(Settings()).stop()
+    assert "hush" not in caplog.text
 
 
 def test_without_its_packages_it_says_how_to_install_them(tmp_path: Path) -> None:
