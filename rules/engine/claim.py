@@ -618,6 +618,10 @@ def read_json(reader: TypeAdapter[_Read], raw: bytes | str, schema_command: str)
     return event
 
 
+_NEEDED: Final = ((), ("claim_id",))
+"""Where a blank can't stand for what is missing: the event itself, and its name."""
+
+
 def _without_blanks(reader: TypeAdapter[_Read], raw: bytes | str, error: ValidationError, schema_command: str) -> _Read:
     """Read an event again whose dates or amounts are blank strings: blank means missing, and a rule will say so."""
     count = error.error_count()
@@ -626,7 +630,7 @@ def _without_blanks(reader: TypeAdapter[_Read], raw: bytes | str, error: Validat
             "$", f"{count} faults", f"what the schema says ({schema_command})", _claim_id_of(raw)
         ) from None
     errors = error.errors(include_url=False)
-    if any(not _is_blank(each["input"]) or each["loc"] == ("claim_id",) for each in errors):
+    if any(not _is_blank(each["input"]) or each["loc"] in _NEEDED for each in errors):
         raise _claim_error(error, raw, schema_command) from None
     content = _parse(raw)
     for each in reversed(errors):  # from the end, so that the positions of what stands before hold

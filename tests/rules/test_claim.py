@@ -174,6 +174,12 @@ def test_a_blank_type_is_a_missing_type() -> None:
     assert (error.path, error.problem) == ("claim_type", "missing")
 
 
+@pytest.mark.parametrize("raw", ['""', '" "', "null"])
+def test_a_blank_instead_of_a_claim_is_no_claim(raw: str) -> None:
+    """JSON that is nothing but a blank is told apart from a claim with a blank in it."""
+    assert _error(raw).path == "$"
+
+
 def test_the_id_of_an_unreadable_claim_is_given_where_it_can_be_read() -> None:
     """The id helps to find the claim; where the rest is no JSON it is not looked for."""
     assert _error('{"claim_id":"C1","claim_type":"dental"}').claim_id == "C1"
