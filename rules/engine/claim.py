@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from datetime import date
 from decimal import Decimal
 from functools import cache
-from typing import Annotated, Any, Literal, NoReturn, Self, TypeVar
+from typing import Annotated, Any, Final, Literal, NoReturn, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -607,6 +607,16 @@ def read_json(reader: TypeAdapter[_Read], raw: bytes | str, schema_command: str)
     Raises:
         ClaimError: it is none; the error names the JSON path, the problem and what is expected.
     """
+    try:
+        return _read(reader, raw, schema_command)
+    except ClaimError:
+        raise
+    except Exception as error:  # noqa: BLE001  (a fault of the reader must not stop the events behind this one)
+        problem = f"the reader failed with {type(error).__name__}"
+        raise ClaimError("$", problem, f"what the schema says ({schema_command})") from None
+
+
+def _read(reader: TypeAdapter[_Read], raw: bytes | str, schema_command: str) -> _Read:
     try:
         event = reader.validate_json(raw)
     except ValidationError as error:
