@@ -79,8 +79,8 @@ def contained(kafka: Cluster, topic_prefix: str, tmp_path: Path) -> Contained:
     environment = tmp_path / "installed"
     (built,) = tmp_path.glob("*.whl")
     for command in (
-        ["venv", "--without-pip", environment],
-        ["pip", "--python", environment, "install", "--quiet", "--no-deps", "--no-index", built],
+        ["venv", "--without-pip", str(environment)],
+        ["pip", "--python", str(environment), "install", "--quiet", "--no-deps", "--no-index", str(built)],
     ):
         subprocess.run([sys.executable, "-m", *command], check=True)
     pipeline = Contained(kafka, topic_prefix, tmp_path)

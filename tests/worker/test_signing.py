@@ -71,7 +71,8 @@ def pipeline_output(tmp_path_factory: pytest.TempPathFactory) -> Path:
         environment.setenv("CLAIMSCRUB_REFERENCE_FOLDER", str(made.reference))
         environment.setenv("CLAIMSCRUB_CONTRACTS_FOLDER", str(made.contracts))
         assert _run("rules", "keys", str(made.private.parent)).exit_code == 0
-        assert made.sign().exit_code == 0
+        signed = made.sign()
+        assert signed.exit_code == 0, signed.stderr
     return folder
 
 
