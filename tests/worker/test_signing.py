@@ -425,3 +425,16 @@ def test_compiled_python_of_another_source_is_refused(installed: Path) -> None:
     assert "is not what unt001_units_over_daily_limit.py compiles to; remove it" in refused.stderr
     shutil.rmtree(rule.parent / "__pycache__")
     assert _installed(installed, "rules", "verify").returncode == 0
+
+
+def test_there_is_one_way_to_the_rules() -> None:
+    """What decides, publishes or shows takes them from `load_rulebook`; what loads them itself works on the release."""
+    others = {
+        "asyncapi": "describes the packaged rules",
+        "demo": "decides invented claims",
+        "rules_cli": "tests and documents the source tree",
+        "signing_cli": "signs",
+    }
+    loading = {path.stem for path in (ROOT / "worker").rglob("*.py") if "RuleSet.load(" in path.read_text()}
+
+    assert loading - set(others) == {"rulebook"}
