@@ -174,6 +174,14 @@ def test_a_folder_as_kubernetes_mounts_it_is_the_same(release: Release, monkeypa
     _refused("CLAIMSCRUB_REFERENCE_FOLDER")
 
 
+def test_it_does_not_matter_how_a_folder_is_named(release: Release, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its name is no part of the rule set."""
+    monkeypatch.chdir(release.reference)
+    monkeypatch.setenv("CLAIMSCRUB_REFERENCE_FOLDER", ".")
+
+    assert _run("rules", "verify").exit_code == 0
+
+
 def test_a_table_stands_beside_its_file(release: Release) -> None:
     """A table somewhere else would decide without being part of the digest."""
     table = "fees: {title: T, verified_on: 2026-10-01, values: {2026-10-01: {table: ../a.csv, key: [a], citation: c}}}"
