@@ -81,6 +81,7 @@ golden: $(READY)  ## Write the decisions of the golden claims anew, after a chan
 lock: $(READY)  ## Write the lock files anew from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml --extra console --extra tracing -o requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml --extra console --extra tracing --group dev -o requirements-dev.lock
+	echo hatchling | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header -c requirements-dev.lock - -o requirements-build.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header tests/bench/quix.in -o tests/bench/quix.lock
 
 compose:  ## The whole system in containers

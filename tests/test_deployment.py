@@ -14,6 +14,7 @@ import yaml
 from pydantic import SecretStr
 from starlette.responses import PlainTextResponse
 
+from tests.supply_chain.locked import DEVELOPMENT, locked
 from worker.console.access import Access
 from worker.settings import PREFIX, Settings, load_settings
 from worker.supervisor import GRACE_SECONDS
@@ -145,12 +146,25 @@ def test_every_setting_in_the_compose_file_exists() -> None:
 
 
 def test_the_image_runs_as_an_ordinary_user_from_the_lock_file() -> None:
-    """The last stage is not root, and what is installed is what is locked."""
+    """The last stage is not root, and what is installed, or builds what is, is what is locked."""
     dockerfile = (ROOT / "Dockerfile").read_text()
+    installs = [each.rstrip(" \\") for each in re.findall(r"pip install --no-cache-dir (.+)", dockerfile)]
     last_stage = dockerfile[dockerfile.rindex("\nFROM ") :]
 
     assert re.search(r"^USER claimscrub$", last_stage, re.MULTILINE)
-    assert "--require-hashes -r requirements.lock" in dockerfile
+    assert installs == [
+        "--require-hashes -r requirements.lock",
+        "--require-hashes -r requirements-build.lock",
+        "--no-deps --no-index dist/*.whl",
+    ]
+
+
+def test_what_builds_the_image_is_what_builds_here() -> None:
+    """The build tools are of the versions that develop claimscrub, which are audited and whose licences are judged."""
+    build = locked(ROOT / "requirements-build.lock")
+
+    assert "hatchling" in build
+    assert build.items() <= locked(DEVELOPMENT).items()
 
 
 @pytest.mark.parametrize(("lock", "groups"), [("requirements.lock", []), ("requirements-dev.lock", ["dev"])])

@@ -79,12 +79,18 @@ def _checked(settings: Settings, parts: PartDigests) -> Signature:
 
 @contextmanager
 def _copied(folder: Path | None, patterns: tuple[str, ...]) -> Iterator[Path | None]:
-    """A copy of a folder of the deployment, for as long as it is read; what is wrong in it is said of the original."""
+    """A copy of a folder of the deployment, for as long as it is read; what does not load was never signed."""
     if folder is None:
         yield None
         return
-    with tempfile.TemporaryDirectory(prefix="claimscrub-rules-") as temporary:
-        copy = Path(temporary, folder.name)
+    try:
+        temporary_folder = tempfile.TemporaryDirectory(prefix="claimscrub-rules-")
+    except OSError as error:
+        raise SignatureProblemError(
+            f"no temporary folder to check the rules in: {error.strerror}; set TMPDIR"
+        ) from None
+    with temporary_folder as temporary:
+        copy = Path(temporary, "copy")
         copy.mkdir()
         for path in files_of(folder, *patterns):
             target = copy / path.relative_to(folder)
@@ -93,10 +99,7 @@ def _copied(folder: Path | None, patterns: tuple[str, ...]) -> Iterator[Path | N
                 shutil.copyfile(path, target)
             except OSError as error:
                 raise ReferenceDataError(f"{path}: {error.strerror or error}") from None
-        try:
-            yield copy
-        except ReferenceDataError as error:
-            raise ReferenceDataError(str(error).replace(str(copy), str(folder))) from None
+        yield copy
 
 
 def _check_bytecode() -> None:

@@ -71,7 +71,8 @@ def pipeline_output(tmp_path_factory: pytest.TempPathFactory) -> Path:
         environment.setenv("CLAIMSCRUB_REFERENCE_FOLDER", str(made.reference))
         environment.setenv("CLAIMSCRUB_CONTRACTS_FOLDER", str(made.contracts))
         assert _run("rules", "keys", str(made.private.parent)).exit_code == 0
-        assert made.sign().exit_code == 0
+        signed = made.sign()
+        assert signed.exit_code == 0, signed.stderr
     return folder
 
 
@@ -171,6 +172,14 @@ def test_a_folder_as_kubernetes_mounts_it_is_the_same(release: Release, monkeypa
     assert _run("rules", "verify").exit_code == 0
     (versions / "own" / "identifiers.yaml").write_text(FACTS.replace("[12]", "[123]"))
     _refused("CLAIMSCRUB_REFERENCE_FOLDER")
+
+
+def test_it_does_not_matter_how_a_folder_is_named(release: Release, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its name is no part of the rule set."""
+    monkeypatch.chdir(release.reference)
+    monkeypatch.setenv("CLAIMSCRUB_REFERENCE_FOLDER", ".")
+
+    assert _run("rules", "verify").exit_code == 0
 
 
 def test_a_table_stands_beside_its_file(release: Release) -> None:
@@ -424,3 +433,16 @@ def test_compiled_python_of_another_source_is_refused(installed: Path) -> None:
     assert "is not what unt001_units_over_daily_limit.py compiles to; remove it" in refused.stderr
     shutil.rmtree(rule.parent / "__pycache__")
     assert _installed(installed, "rules", "verify").returncode == 0
+
+
+def test_there_is_one_way_to_the_rules() -> None:
+    """What decides, publishes or shows takes them from `load_rulebook`; what loads them itself works on the release."""
+    others = {
+        "asyncapi": "describes the packaged rules",
+        "demo": "decides invented claims",
+        "rules_cli": "tests and documents the source tree",
+        "signing_cli": "signs",
+    }
+    loading = {path.stem for path in (ROOT / "worker").rglob("*.py") if "RuleSet.load(" in path.read_text()}
+
+    assert loading - set(others) == {"rulebook"}
