@@ -90,7 +90,7 @@ class Scrubber:
         return nullcontext() if self._tracing is None else self._tracing.batch(stream, event)
 
     def _decide_in_modes(self, record: Any, memory: Memory) -> Output:
-        return self._modes.applied(self._decide_plainly(record, memory))
+        return self._modes.applied(self._decide_plainly(record, memory), memory.partitions)
 
     def _decide_traced(self, record: Any, memory: Memory) -> Output:
         assert self._tracing is not None

@@ -15,7 +15,7 @@ from pydantic_core import to_json
 
 from rules import Disposition, RuleSet, __version__, claim_schema
 from rules.engine.examples import RECEIVED_DATE, a_line, as_json, claim_content
-from worker.codec import JSON_TYPE, Arrival, Headers, cloud_event_headers
+from worker.codec import JSON_TYPE, Arrival, Headers, claim_headers, cloud_event_headers
 from worker.deadletter import error_headers
 from worker.kafka import topic_config
 from worker.overrides import Override, override_event, override_headers, override_schema, read_override
@@ -117,10 +117,9 @@ def _examples() -> dict[str, Example]:
     bare = [
         ("content-type", JSON_TYPE),
         _TRACEPARENT,
-        ("claimscrub_id", arrival.event_id.encode()),
-        ("claimscrub_type", b"claimscrub.claim.cleared.v1"),
-        ("claimscrub_subject", b"CLM-2026-000116"),
-        ("claimscrub_decision", to_json(_without_digest(to_json({"decision": decision}))["decision"])),
+        *claim_headers(
+            "CLM-2026-000116", arrival.event_id, to_json(_without_digest(to_json({"decision": decision}))["decision"])
+        ),
     ]
     made["cleared_bare"] = Example("of the sender", bare, json.loads(claims["cleared"]))
     made |= _release(values["flagged"], made["flagged"].headers, arrival)

@@ -49,6 +49,9 @@ RESUBMITTED_BY = "claimscrub_resubmitted_by"
 _ID, _TYPE, _SUBJECT, _DECISION = "claimscrub_id", "claimscrub_type", "claimscrub_subject", "claimscrub_decision"
 """Headers behind those of a claim that goes on as it came: what `ce_id`, `ce_type` and `ce_subject` say elsewhere, and
 the decision."""
+_INPUT = "claimscrub_input"
+"""Header of a flagged record where cleared claims go on as they came: so that a release can, too. It travels on with an
+override."""
 _MODE = "claimscrub_mode"
 MONITOR = "monitor"
 MONITORED = (_MODE, MONITOR.encode())
@@ -160,6 +163,25 @@ def is_monitored(headers: Mapping[str, bytes | None]) -> bool:
 def event_id_of(headers: Mapping[str, bytes | None]) -> str:
     """Of a record of the cleared or flagged topic; blank where it names none."""
     return _text(headers.get("ce_id" if decision_header(headers) is None else _ID))
+
+
+class Input(msgspec.Struct):
+    """How a claim came: what stands in the header in JSON, bytes in base64."""
+
+    partition: int
+    key: bytes | None
+    headers: list[tuple[str, bytes | None]]
+
+    def header(self) -> tuple[str, bytes]:
+        return _INPUT, msgspec.json.encode(self)
+
+    @classmethod
+    def of(cls, headers: Iterable[tuple[str, bytes | None]]) -> Self | None:
+        """From the headers of a flagged record or its override; None where they do not tell."""
+        try:
+            return msgspec.json.decode(dict(headers).get(_INPUT) or b"", type=cls)
+        except UNREADABLE:
+            return None
 
 
 def _text(header: bytes | None) -> str:

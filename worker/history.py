@@ -235,6 +235,11 @@ class Memory:
         """The partition that has the member."""
         return 0 if self._partitions == 1 else partition_of(key, self._partitions)
 
+    @property
+    def partitions(self) -> int:
+        """How many there are."""
+        return self._partitions
+
     def record(self, key: bytes) -> MemberRecord:
         """What is remembered of a member."""
         staged = self._staged.get(key)

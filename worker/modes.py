@@ -5,7 +5,7 @@ from __future__ import annotations
 from rules import Disposition
 from worker.codec import (
     MONITORED,
-    SentHeaders,
+    Input,
     claim_headers,
     envelope,
     is_carried_on,
@@ -31,9 +31,18 @@ class Modes:
         self._flagged_topic = settings.flagged_topic
         self.are_usual = not self.monitors and not self._sends_claims
 
-    def applied(self, output: Output) -> Output:
-        """An output with the envelope of a claim, as it is published; anything else stays as it is."""
+    def applied(self, output: Output, partitions: int) -> Output:
+        """An output with the envelope of a claim, as it is published; anything else stays as it is.
+
+        Args:
+            output: as in the usual modes.
+            partitions: of each topic.
+        """
         outcome = output.outcome
+        if outcome.disposition is Disposition.FLAGGED and self._sends_claims:
+            key, headers = output.arrival.key_and_headers(output.record)
+            came = Input(output.arrival.partition, key, headers)
+            return output._replace(headers=[*output.headers, came.header()])
         if outcome.disposition is not Disposition.CLEARED:
             return output
         copy, mark = None, []
@@ -43,7 +52,7 @@ class Modes:
                 [MONITORED],
             )
         if self._sends_claims:
-            output = _as_it_came(output)
+            output = _as_it_came(output, partitions)
         return output._replace(headers=[*output.headers, *mark], copy=copy)
 
     def shorter(self, output: Output) -> Output | None:
@@ -63,17 +72,21 @@ class Modes:
         return output._replace(value=value, outcome=outcome, copy=copy)
 
 
-def _as_it_came(output: Output) -> Output:
+def _as_it_came(output: Output, partitions: int) -> Output:
     """A claim with the key, the bytes and the headers that it had, in the partition where it was, and the decision.
 
-    A release has none of these but the bytes: it goes where the flagged claim was, with the headers that this one had.
+    Of a claim that is released its override tells these, unless it was flagged while envelopes were published: then it
+    goes where the flagged record was, with the headers that travelled on.
     """
     outcome, record, arrival = output.outcome, output.record, output.arrival
     assert outcome.value is not None
     claim, decision = parts_of(outcome.value)
     ours = claim_headers(outcome.claim_id, arrival.event_id, decision)
-    if outcome.is_release:
-        headers: SentHeaders = [header for header in output.headers if is_carried_on(header[0])]
+    if not outcome.is_release:
+        key, headers = arrival.key_and_headers(record)
+        return output._replace(partition=arrival.partition, key=key, value=claim, headers=[*headers, *ours])
+    came = Input.of(record.headers)
+    if came is None or not 0 <= came.partition < partitions:
+        headers = [header for header in output.headers if is_carried_on(header[0])]
         return output._replace(value=claim, headers=[*headers, *ours])
-    key, headers = arrival.key_and_headers(record)
-    return output._replace(partition=arrival.partition, key=key, value=claim, headers=[*headers, *ours])
+    return output._replace(partition=came.partition, key=came.key, value=claim, headers=[*came.headers, *ours])

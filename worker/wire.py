@@ -173,6 +173,12 @@ _RESUBMITTED: Final = {
     },
     "claimscrub_resubmitted_by": {"type": "string", "description": "Who sent it again."},
 }
+_INPUT: Final = {
+    "type": "string",
+    "contentMediaType": "application/json",
+    "description": "Where cleared claims go on as they came: partition, key and headers of the input, bytes in base64,"
+    " so that a release goes on so too.",
+}
 _CONNECT: Final = "__connect.errors."
 _X12: Final = "claimscrub.x12."
 
@@ -193,10 +199,13 @@ def cloud_event_headers_schema(kind: str, content_type: str = "application/json"
         "content-type": {"const": content_type},
     }
     mode = {"claimscrub_mode": {"const": "monitor", "description": "Only in monitor mode."}}
+    more = mode if kind in {"cleared", "flagged"} else {}
+    if kind in {"flagged", "override"}:
+        more = more | {"claimscrub_input": _INPUT}
     return {
         "type": "object",
         "description": "The sender's other headers travel on.",
-        "properties": own | _TRACE | _RESUBMITTED | (mode if kind in {"cleared", "flagged"} else {}),
+        "properties": own | _TRACE | _RESUBMITTED | more,
         "required": [name for name in own if kind != "deadletter" or name != "ce_subject"],
     }
 

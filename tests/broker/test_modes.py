@@ -103,7 +103,7 @@ def _decision(message: Message) -> dict[str, Any]:
 def test_a_cleared_claim_goes_on_as_it_came(pipeline: Pipeline) -> None:
     """Key, bytes, headers and partition are those that the stage before gave it, whichever way it took to its member.
 
-    Behind its headers stand ours with the decision. Flagged claims are in envelopes; a release is the bare claim too.
+    Behind its headers stand ours with the decision. Flagged claims are in envelopes; released, they too.
     Claims of X12 text go on as the events that they were split into, and files are written of them.
     """
     count = 48
@@ -141,9 +141,8 @@ def test_a_cleared_claim_goes_on_as_it_came(pipeline: Pipeline) -> None:
         assert _header(message, "claimscrub_subject").decode() == claim_id
         assert _decision(message)["disposition"] == "cleared"
     assert {_header(each, "ce_type") for each in flagged} == {b"claimscrub.claim.flagged.v1"}
-    assert released.value() == json_claim(flagged[0])
+    assert _seen(released, len(_OURS)) == _seen(sent[_header(flagged[0], "ce_subject").decode()])
     assert _decision(released)["override"]["user"] == "erin.example"
-    assert (released.key(), released.partition()) == (flagged[0].key(), flagged[0].partition())
 
     exported = pipeline.run("export", "--topics", "--out", str(pipeline.folder / "837"))
     answered = pipeline.run("acknowledge", "--topics", "--out", str(pipeline.folder / "277ca"))
@@ -224,8 +223,8 @@ def test_kill_9_leaves_a_claim_and_its_copy_or_neither(pipeline: Pipeline, deliv
     """Exactly once, each claim stands on cleared once, and what would have been flagged once beside it."""
     moments = random.Random(63685)
     pipeline.extra |= _MONITOR | _BARE | {"CLAIMSCRUB_BATCH_RECORDS": "50", "CLAIMSCRUB_DELIVERY": delivery}
-    numbers = range(600)
-    for part in range(3):
+    numbers = range(400)
+    for part in range(2):
         pipeline.send(
             [
                 (b"other" if number % 2 else None, claim_event(number, flagged=number % 4 < 2))

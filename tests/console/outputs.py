@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, Literal
 
 from rules import ClaimError, Disposition, RuleSet
 from rules.engine.examples import a_line, as_json, claim_content
-from worker.codec import cloud_event_headers
+from worker.codec import Arrival, cloud_event_headers
 from worker.console.records import Received, Role
 from worker.console.views import Place
 from worker.deadletter import error_headers
+from worker.lanes import Output
+from worker.modes import Modes
 from worker.overrides import Override, override_event, override_headers, read_override
 from worker.pipeline import handle
+from worker.settings import Settings
 
 NOON = datetime(2026, 8, 10, 12, tzinfo=UTC)
 TOPICS: Mapping[str, str] = {
@@ -56,6 +60,24 @@ class Outputs:
         return self._add(
             "flagged" if outcome.disposition is Disposition.FLAGGED else "cleared", at, sent_on, outcome.value
         )
+
+    def monitor(
+        self, claim_id: str, at: datetime = NOON, cleared_format: Literal["envelope", "claim"] = "envelope"
+    ) -> Received:
+        """The worker's answer in monitor mode to a claim that would be flagged: the record that says so."""
+        raw = as_json(claim_content("MEDICARE_FFS", claim_id=claim_id, lines=[a_line(units="2")])).encode()
+        outcome = handle(raw, self._ruleset, monitors=True)
+        event_id = self._event_id()
+        headers = cloud_event_headers(outcome.disposition, claim_id, event_id)
+        modes = Modes(Settings(mode="monitor", cleared_format=cleared_format))
+        arrival = Arrival("claims.submitted", 0, self._inputs, 0)
+        record = SimpleNamespace(topic=arrival.topic, key=None, headers=())
+        sent = modes.applied(Output(TOPICS["cleared"], None, b"", outcome.value, headers, record, arrival, outcome), 1)
+        assert sent.copy is not None
+        roles: tuple[tuple[Role, Output], ...] = (("cleared", sent), ("flagged", sent.copy))
+        for role, each in roles:
+            told = self._add(role, at, [(name, value or b"") for name, value in each.headers], each.value)
+        return told
 
     def refuse(
         self,

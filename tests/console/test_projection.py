@@ -8,6 +8,7 @@ from copy import copy
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import given, settings
@@ -22,7 +23,7 @@ from worker.console.records import Received
 from worker.console.views import Filter, Place, Share, State
 
 HOUR = timedelta(hours=1)
-STATES: tuple[State | None, ...] = (None, "open", "released", "sent again")
+STATES: tuple[State | None, ...] = (None, "open", "released", "sent again", "monitored")
 
 
 class Clock:
@@ -131,6 +132,32 @@ def test_sent_again(projection: Projection, outputs: Outputs) -> None:
     assert (row.claim_id, row.at) == ("C1", at_minute(1))
     assert len(projection.flagged(Filter(state="sent again"), 10)) == 2
     assert projection.flagged_total(Filter(state=None)) == (3, 2_850_000)
+
+
+@pytest.mark.parametrize("cleared_format", ["envelope", "claim"])
+def test_monitored(projection: Projection, outputs: Outputs, cleared_format: Literal["envelope", "claim"]) -> None:
+    """A claim that monitor mode has let pass counts as cleared, once, and apart as one that would have been flagged.
+
+    It waits for nobody, whatever is decided about the claim later.
+    """
+    outputs.monitor("C1", at_minute(1), cleared_format)
+    outputs.decide("C2", at_minute(1), flagged=True)
+    outputs.decide("C3", at_minute(1))
+    outputs.decide("C1", at_minute(2))
+    take(projection, outputs)
+    seen = projection.now(HOUR)
+    (row,) = projection.flagged(Filter(state="monitored"), 10)
+    hits = projection.rule_hits()["UNT001"]
+
+    assert (row.claim_id, row.event_id) == ("C1", "claims.submitted-0-1-monitor")
+    assert [each.claim_id for each in projection.flagged(Filter(), 10)] == ["C2"]
+    assert (seen.claims, seen.flag_rate, seen.clean_amount_rate) == (4, 1 / 4, 3 / 4)
+    assert (seen.monitored, seen.monitored_amount) == (1, 950_000)
+    assert (seen.waiting, seen.waiting_amount) == (1, 950_000)
+    assert seen.by_rule[0] == Share("UNT001", 2, 2, 1_900_000)
+    assert (hits.flagged, hits.would_have_flagged, hits.amount) == (1, 1, 1_900_000)
+    (cause,) = projection.clusters(HOUR)
+    assert (cause.claims, cause.amount, cause.claims_ever) == (1, 950_000, 2)
 
 
 def test_dead_letters(projection: Projection, outputs: Outputs) -> None:
@@ -283,8 +310,8 @@ def test_now(projection: Projection, outputs: Outputs, clock: Clock) -> None:
     assert seen.claims_per_second == (1 + 6 / 2) / 60
     assert seen.latest == at_minute(10)
     assert [point.at for point in seen.points] == [at_minute(each) for each in range(-49, 11)]
-    assert seen.points[-2][1:] == (6, 0, 0, 5_700_000, 0)
-    assert seen.points[-1][1:] == (0, 1, 1, 0, 300_000)
+    assert seen.points[-2][1:] == (6, 0, 0, 5_700_000, 0, 0, 0)
+    assert seen.points[-1][1:] == (0, 1, 1, 0, 300_000, 0, 0)
     assert seen.by_payer == (Share("MEDICARE_FFS", 7, 1, 300_000),)
     assert seen.by_submitter == (Share("", 1, 1, 300_000), Share("S1", 6, 0, 0))
     assert seen.by_rule[0] == Share("UNT001", 1, 1, 300_000)

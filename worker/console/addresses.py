@@ -22,6 +22,7 @@ _STATES: Final[Mapping[str, State | None]] = {
     "open": "open",
     "released": "released",
     "sent-again": "sent again",
+    "monitored": "monitored",
     "all": None,
 }
 _LONGEST = 200

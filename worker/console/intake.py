@@ -35,9 +35,10 @@ MINUTE_DAYS = 3
 MOST_CLEARED = 5_000_000
 """So many of the latest cleared claims are known by their ids: beyond them a repeated event counts again, and a flagged
 claim that is read only then does not show that it was cleared since. At 60 to 100 bytes each."""
-OPEN, RELEASED, SENT_AGAIN = 0, 1, 2
+OPEN, RELEASED, SENT_AGAIN, MONITORED = 0, 1, 2, 3
 _Tally = list[int]
-"""Cleared, flagged, dead letters, charges cleared, charges flagged."""
+"""Cleared, flagged, dead letters, charges cleared, charges flagged; of the cleared ones those that monitor mode alone
+has let pass, and their charges."""
 
 
 def day_of(at: int) -> int:
@@ -121,7 +122,7 @@ class Intake:
             tally = self._tally(kind, key, at)
             tally[0] += 1
             tally[3] += amount
-        if decision.findings:
+        if decision.findings and not decision.is_monitored:  # else they count with the record beside it
             self._count_findings(decision.findings, record.timestamp, amount)
         self._name("payer", decision.payer, record.timestamp)
         self._name("submitter", submitter, record.timestamp)
@@ -142,7 +143,8 @@ class Intake:
         self._db.execute(
             "INSERT INTO flagged VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                number, event_id, decision.claim_id, at, OPEN, claim.amount, decision.payer, claim.submitter,
+                number, event_id, decision.claim_id, at, MONITORED if decision.is_monitored else OPEN, claim.amount,
+                decision.payer, claim.submitter,
                 f" {claim.billing_npi} {' '.join(claim.rendering_npis)} ", f" {' '.join(claim.codes)} ", search,
             ),
         )  # fmt: skip
@@ -160,9 +162,9 @@ class Intake:
         minute = at - at % MINUTE
         for kind, key in (("all", ""), ("payer", decision.payer), ("submitter", claim.submitter)):
             tally = self._tally(kind, key, minute)
-            tally[1] += 1
-            tally[4] += claim.amount
-        self._count_findings(decision.findings, at, claim.amount)
+            tally[5 if decision.is_monitored else 1] += 1
+            tally[6 if decision.is_monitored else 4] += claim.amount
+        self._count_findings(decision.findings, at, claim.amount, is_monitored=decision.is_monitored)
         self._name("payer", decision.payer, at)
         self._name("submitter", claim.submitter, at)
         for finding in decision.findings:
@@ -179,8 +181,11 @@ class Intake:
             key = (finding.rule_id, claim.billing_npi, claim.decision.payer, claim.code_of(finding))
             causes.setdefault(key, finding)
         self._db.executemany(
-            "INSERT INTO errors VALUES (?, ?, ?, 1)",
-            [(self._cause(key, finding, number), number, claim.amount) for key, finding in causes.items()],
+            "INSERT INTO errors VALUES (?, ?, ?, ?)",
+            [
+                (self._cause(key, finding, number), number, claim.amount, not claim.decision.is_monitored)
+                for key, finding in causes.items()
+            ],
         )
 
     def _deadletter(self, record: Received) -> None:
@@ -235,24 +240,30 @@ class Intake:
         place = (kind, key, minute)
         tally = self._tallies.get(place)
         if tally is None:
-            tally = self._tallies[place] = [0, 0, 0, 0, 0]
+            tally = self._tallies[place] = [0] * 7
         return tally
 
-    def _count_findings(self, findings: list[OutputFinding], at: int, amount: int) -> None:
+    def _count_findings(
+        self, findings: list[OutputFinding], at: int, amount: int, *, is_monitored: bool = False
+    ) -> None:
         """A claim counts once for each rule, as an error if it is one anywhere on the claim."""
         flags: dict[str, bool] = {}
         for finding in findings:
             flags[finding.rule_id] = flags.get(finding.rule_id, False) or finding.severity == "error"
         for rule_id, is_error in flags.items():
-            would = not is_error and rule_id in self._would_flag
+            flagged = is_error and not is_monitored
+            would = (is_error and is_monitored) or (not is_error and rule_id in self._would_flag)
             tally = self._tally("rule", rule_id, at - at % MINUTE)
-            tally[is_error] += 1
-            tally[3 + is_error] += amount
+            tally[flagged] += 1
+            tally[3 + flagged] += amount
+            if is_error and is_monitored:
+                tally[5] += 1
+                tally[6] += amount
             hits = self._hits.setdefault((rule_id, day_of(at)), [0, 0, 0, 0, 0])
-            hits[0] += is_error
+            hits[0] += flagged
             hits[1] += not is_error
             hits[2] += would
-            hits[3] += amount if is_error or would else 0
+            hits[3] += amount if flagged or would else 0
             hits[4] = max(hits[4], at)
             self._name("rule", rule_id, at)
 
@@ -265,11 +276,12 @@ class Intake:
                 sums[place] = list(map(add, sums[place], tally)) if place in sums else tally
             rows += [(step, *place, *tally) for place, tally in sums.items()]
         self._db.executemany(
-            "INSERT INTO tallies VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+            "INSERT INTO tallies VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
             " cleared = cleared + excluded.cleared, flagged = flagged + excluded.flagged,"
             " deadletters = deadletters + excluded.deadletters,"
             " cleared_amount = cleared_amount + excluded.cleared_amount,"
-            " flagged_amount = flagged_amount + excluded.flagged_amount",
+            " flagged_amount = flagged_amount + excluded.flagged_amount, monitored = monitored + excluded.monitored,"
+            " monitored_amount = monitored_amount + excluded.monitored_amount",
             rows,
         )
         self._db.executemany(
@@ -299,7 +311,7 @@ class Intake:
                 for row in self._db.execute(select, (value,)):
                     rows[row[0]] = row[1:]
         for number, (event_id, claim_id, at, before) in rows.items():
-            state = self._state(event_id, claim_id, at)
+            state = MONITORED if before == MONITORED else self._state(event_id, claim_id, at)
             if state != before:
                 self._db.execute("UPDATE flagged SET state = ? WHERE number = ?", (state, number))
                 self._db.execute("UPDATE errors SET open = ? WHERE number = ?", (state == OPEN, number))

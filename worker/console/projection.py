@@ -22,6 +22,7 @@ from worker.console.intake import (
     HOUR,
     MINUTE,
     MINUTE_DAYS,
+    MONITORED,
     OPEN,
     RELEASED,
     RESOLUTIONS,
@@ -48,7 +49,7 @@ from worker.console.views import (
     State,
 )
 
-_STATES: dict[int, State] = {OPEN: "open", RELEASED: "released", SENT_AGAIN: "sent again"}
+_STATES: dict[int, State] = {OPEN: "open", RELEASED: "released", SENT_AGAIN: "sent again", MONITORED: "monitored"}
 _STATE_NUMBERS = {state: number for number, state in _STATES.items()}
 _STEPS = [MINUTE * minutes for minutes in (1, 2, 5, 10, 15, 30, 60, 120, 180, 240, 360, 720, 1440)]
 _MOST_POINTS = 96
@@ -167,9 +168,9 @@ class Projection:
             ).fetchone()
             latest = _latest(connection)
             per_second = _claims_per_second(connection, now)
-        points = tuple(Point(_time(at), *sums.get(at, (0,) * 5)) for at in range(start, start + count * step, step))
-        cleared, flagged, deadletters, cleared_amount, flagged_amount = (
-            sum(each[column] for each in sums.values()) for column in range(5)
+        points = tuple(Point(_time(at), *sums.get(at, (0,) * 7)) for at in range(start, start + count * step, step))
+        cleared, flagged, deadletters, cleared_amount, flagged_amount, monitored, monitored_amount = (
+            sum(each[column] for each in sums.values()) for column in range(7)
         )
         return NowView(
             claims_per_second=per_second,
@@ -179,6 +180,8 @@ class Projection:
             deadletters=deadletters,
             waiting=waiting,
             waiting_amount=waiting_amount,
+            monitored=monitored,
+            monitored_amount=monitored_amount,
             latest=latest,
             points=points,
             by_payer=shares[0],
@@ -420,7 +423,8 @@ def _resolution(step: int, start: int, now: int) -> int:
 
 def _per_step(connection: sqlite3.Connection, step: int, start: int, now: int) -> dict[int, tuple[int, ...]]:
     rows = connection.execute(
-        "SELECT at - at % ?, sum(cleared), sum(flagged), sum(deadletters), sum(cleared_amount), sum(flagged_amount)"
+        "SELECT at - at % ?, sum(cleared), sum(flagged), sum(deadletters), sum(cleared_amount), sum(flagged_amount),"
+        " sum(monitored), sum(monitored_amount)"
         " FROM tallies WHERE step = ? AND kind = 'all' AND key = '' AND at >= ? AND at <= ? GROUP BY 1",
         (step, _resolution(step, start, now), start, now),
     )
@@ -430,7 +434,8 @@ def _per_step(connection: sqlite3.Connection, step: int, start: int, now: int) -
 def _shares(connection: sqlite3.Connection, kind: str, step: int, start: int, now: int) -> tuple[Share, ...]:
     # The names first, so that each is a short walk along the primary key, however many other minutes there are.
     rows = connection.execute(
-        "SELECT t.key, sum(t.cleared + t.flagged), sum(t.flagged), sum(t.flagged_amount)"
+        "SELECT t.key, sum(t.cleared + t.flagged), sum(t.flagged + t.monitored),"
+        " sum(t.flagged_amount + t.monitored_amount)"
         " FROM names n CROSS JOIN tallies t WHERE n.kind = ? AND t.step = ? AND t.kind = ? AND t.key = n.name"
         " AND t.at >= ? AND t.at <= ? GROUP BY t.key ORDER BY 3 DESC, 2 DESC, 1 LIMIT ?",
         (kind, _resolution(step, start, now), kind, start, now, _MOST_SHARES),
@@ -482,7 +487,7 @@ def _series(connection: sqlite3.Connection, kind: str, first: int, now: int) -> 
     names = "(SELECT '' AS name)" if kind == "all" else "(SELECT name FROM names WHERE kind = :kind)"
     rows = connection.execute(
         "SELECT t.key, '[' || group_concat('[' || ((t.at - :first) / :step) || ',' || (t.cleared + t.flagged) || ','"  # noqa: S608
-        " || t.flagged || ',' || t.flagged_amount || ']') || ']'"
+        " || (t.flagged + t.monitored) || ',' || (t.flagged_amount + t.monitored_amount) || ']') || ']'"
         f" FROM {names} n CROSS JOIN tallies t WHERE t.step = :step AND t.kind = :kind AND t.key = n.name"
         " AND t.at >= :first AND t.at <= :now GROUP BY t.key",
         {"kind": kind, "first": first, "step": FIVE_MINUTES, "now": now},

@@ -81,6 +81,7 @@ CREATE TABLE overrides (
 CREATE TABLE tallies (
   step INTEGER, kind TEXT, key TEXT, at INTEGER, cleared INTEGER NOT NULL, flagged INTEGER NOT NULL,
   deadletters INTEGER NOT NULL, cleared_amount INTEGER NOT NULL, flagged_amount INTEGER NOT NULL,
+  monitored INTEGER NOT NULL, monitored_amount INTEGER NOT NULL,
   PRIMARY KEY (step, kind, key, at)
 ) WITHOUT ROWID;
 CREATE TABLE hits (

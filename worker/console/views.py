@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Literal, NamedTuple
 
-State = Literal["open", "released", "sent again"]
-"""Of a flagged claim: it waits; somebody released it; another event of the same claim id was decided since."""
+State = Literal["open", "released", "sent again", "monitored"]
+"""Of a flagged claim: it waits; somebody released it; another event of the same claim id was decided since; in monitor
+mode it has gone on."""
 
 
 class Place(NamedTuple):
@@ -106,6 +107,7 @@ class Point(NamedTuple):
     Attributes:
         at: its beginning.
         cleared_amount, flagged_amount: charges.
+        monitored, monitored_amount: of the cleared ones those that would have been flagged.
     """
 
     at: datetime
@@ -114,6 +116,8 @@ class Point(NamedTuple):
     deadletters: int
     cleared_amount: int
     flagged_amount: int
+    monitored: int = 0
+    monitored_amount: int = 0
 
 
 class Share(NamedTuple):
@@ -121,7 +125,7 @@ class Share(NamedTuple):
 
     Attributes:
         claims: that were decided; for a rule those that it found something in.
-        flagged: of these.
+        flagged: of these, also where monitor mode has let them pass.
         amount: charges of those flagged.
     """
 
@@ -140,6 +144,7 @@ class NowView:
         flag_rate: share of decided claims that were flagged, in the window; None where none were decided.
         clean_amount_rate: share of charges that were cleared, in the window; None where there were none.
         waiting, waiting_amount: flagged claims that are open, whenever they were flagged, and their charges.
+        monitored, monitored_amount: of the cleared ones in the window those that would have been flagged.
         latest: when the newest output was decided.
         points: of the window, oldest first, without gaps.
     """
@@ -151,6 +156,8 @@ class NowView:
     deadletters: int
     waiting: int
     waiting_amount: int
+    monitored: int
+    monitored_amount: int
     latest: datetime | None
     points: tuple[Point, ...]
     by_payer: tuple[Share, ...]
@@ -228,7 +235,7 @@ class RuleHits(NamedTuple):
     Attributes:
         flagged: claims that it flagged: findings that are errors.
         noted: claims that it only noted something about: warnings and information.
-        would_have_flagged: claims that it would have flagged were it no preview; 0 for others.
+        would_have_flagged: claims that it would have flagged were it no preview, or the mode not monitor.
         amount: charges of the claims that it flagged, or would have.
         last_at: when it last spoke.
     """

@@ -104,7 +104,12 @@ class _Page:
         self._state.classes(replace=f"mark {row.state.replace(' ', '-')}")
         self._release.set_visibility(row.state == "open")
         said = ""
-        if row.state == "released":
+        if row.state == "monitored":
+            said = (
+                "Monitor mode: this claim would have been flagged, and has gone on to the cleared topic. It can't be"
+                " released."
+            )
+        elif row.state == "released":
             said = "Somebody released this claim; the page of overrides says who, and why."
         elif later:
             event_id, at, disposition = later[-1]

@@ -34,7 +34,7 @@ from worker.console.views import Choices, Filter, FlaggedRow
 
 _FIRST, _MORE, _MOST = 50, 100, 1_000
 _SECONDS = 0.5
-_STATES = {"open": "open", "released": "released", "sent again": "sent again", "": "all"}
+_STATES = {"open": "open", "released": "released", "sent again": "sent again", "monitored": "monitored", "": "all"}
 _MOST_CODES = 2
 
 

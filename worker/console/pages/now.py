@@ -31,7 +31,7 @@ from worker.console.views import Alarm, NowView, Point, Share
 
 _DEFAULT_WINDOW = "1h"
 _MOST_SHARES = 8
-_GREEN, _RED, _AMBER = "#3f9d67", "#d25f56", "#c98a1f"
+_GREEN, _RED, _AMBER, _BLUE = "#3f9d67", "#d25f56", "#c98a1f", "#4d7fc4"
 _LAG_SECONDS = 2.0
 
 
@@ -50,6 +50,7 @@ def add(service: Service) -> None:
                     windows("/", chosen, addresses.WINDOWS)
             alarms = _Alarms()
             figures = _Figures(service, chosen)
+            monitored = _Monitored(chosen)
             with tag("div").classes("grid two"):
                 counts = _chart("Claims decided", f"in steps over {chosen}")
                 amounts = _chart("Charges", "in dollars")
@@ -60,6 +61,7 @@ def add(service: Service) -> None:
                 view: NowView = await ask(service.projection.now, window)
                 alarms.show(await ask(service.projection.alarms))
                 figures.show(view)
+                monitored.show(view)
                 latest.set_text(
                     f"latest decision {words.moment(view.latest)} UTC" if view.latest else "no decision yet"
                 )
@@ -111,6 +113,24 @@ class _Figures:
             self.oldest.show("none", "all is decided")
         else:
             self.oldest.show(words.age(words.now() - backlog.oldest), f"since {words.moment(backlog.oldest)}")
+
+
+class _Monitored:
+    """What monitor mode has let pass; nothing is there while there is nothing of it."""
+
+    def __init__(self, window: str) -> None:
+        self._window = window
+        self._panel = tag("section").classes("panel").props('aria-label="Monitor mode"')
+        with self._panel, tag("div").classes("row-of"):
+            mark("monitored")
+            self._said = text("")
+            link("Show them", addresses.flagged(state="monitored"))
+        self._panel.set_visibility(False)
+
+    def show(self, view: NowView) -> None:
+        claims, amount = words.counted(view.monitored, "claim"), words.amount(view.monitored_amount)
+        self._said.set_text(f"{claims}, {amount}, would have been flagged in {self._window}, and went on.")
+        self._panel.set_visibility(view.monitored > 0)
 
 
 class _Figure:
@@ -205,7 +225,8 @@ def _counts(points: Sequence[Point]) -> dict[str, Any]:
     return _options(
         points,
         [
-            ("cleared", _GREEN, [point.cleared for point in points]),
+            ("cleared", _GREEN, [point.cleared - point.monitored for point in points]),
+            *_would([point.monitored for point in points]),
             ("flagged", _RED, [point.flagged for point in points]),
             ("dead letters", _AMBER, [point.deadletters for point in points]),
         ],
@@ -216,10 +237,15 @@ def _amounts(points: Sequence[Point]) -> dict[str, Any]:
     return _options(
         points,
         [
-            ("cleared", _GREEN, [point.cleared_amount / 100 for point in points]),
+            ("cleared", _GREEN, [(point.cleared_amount - point.monitored_amount) / 100 for point in points]),
+            *_would([point.monitored_amount / 100 for point in points]),
             ("flagged", _RED, [point.flagged_amount / 100 for point in points]),
         ],
     )
+
+
+def _would(values: Sequence[float]) -> list[tuple[str, str, Sequence[float]]]:
+    return [("would be flagged", _BLUE, values)] if any(values) else []
 
 
 def _options(points: Sequence[Point], series: Sequence[tuple[str, str, Sequence[float]]]) -> dict[str, Any]:

@@ -96,7 +96,7 @@ def add(service: Service) -> None:
                 fact("Status", rule.status)
                 fact("Claims flagged", words.count(hits.flagged) if hits else "0")
                 fact("Noted only", words.count(hits.noted) if hits else "0")
-                if rule.status == "preview":
+                if rule.status == "preview" or (hits and hits.would_have_flagged):
                     fact("Would have flagged", words.count(hits.would_have_flagged) if hits else "0")
                 fact("Charges", words.amount(hits.amount) if hits else words.amount(0))
                 fact("Last spoke", words.in_full(hits.last_at) if hits else words.NOTHING)
