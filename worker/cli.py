@@ -37,7 +37,7 @@ from worker.history_cli import history
 from worker.inputs import CLAIMS, Item, read_paths
 from worker.pipeline import input_digest, judge
 from worker.reference_cli import reference
-from worker.replay_cli import replay
+from worker.replay_cli import diff, replay
 from worker.rulebook import load_rulebook, members_of
 from worker.rules_cli import rules_group
 from worker.settings import PREFIX, Settings, SettingsError, load_settings, secret_files
@@ -443,6 +443,7 @@ main.add_command(rules_group)
 for _each in (verify, sign_rules, keys):
     rules_group.add_command(_each)
 main.add_command(replay)
+main.add_command(diff)
 main.add_command(history)
 
 

@@ -56,6 +56,7 @@ class Hindsight(Memory):
         passed: Callable[[Collection[Event]], set[Event]],
     ) -> None:
         super().__init__(members, ruleset, store, most_lines, place)
+        self._ruleset = ruleset
         self.is_decided = True
         self._passed = passed
 
@@ -66,18 +67,24 @@ class Hindsight(Memory):
         if claim.received_date is None:
             held = delivered_before(record, claim.claim_id, digest)
             claim = claim.changed(received_date=received if held is None else held.claim.received_date)
-        then = as_it_was(record, self._place_of(record, claim, digest).ordinal)
+        ordinal = self._place_of(record, claim, digest).ordinal
+        has_superseded = len({each.claim.claim_id for each in record.claims}) < len(record.claims)
+        then = as_it_was(record, ordinal, self._passed(_events(record)) if has_superseded else ())
         history = history_of(then, claim, digest, self._members.patient_of(claim), self._held_since(claim))
         return Looked(key, record, claim, digest, received, history)
 
     def remember(self, looked: Looked, decision: Decision, *, goes_on: bool = False) -> tuple[Change, ...]:
-        """Add a claim that no worker has decided, or that came again since; the records that have changed."""
-        if not self.is_decided:
-            return super().remember(looked, decision, goes_on=goes_on)
+        """Add a claim that no worker has decided, or that came again since; the records that have changed.
+
+        It is remembered as workers would decide it, with all rules, so that what is left out changes no history.
+        """
         key, record, claim, digest, _, history = looked
         place = self._place_of(record, claim, digest)
-        if not place.is_superseded:
+        if self.is_decided and not place.is_superseded:
             return ()
+        decision = self._ruleset.evaluate(claim, history)
+        if not self.is_decided:
+            return super().remember(looked, decision, goes_on=goes_on)
         made = with_claim(
             NO_RECORD,
             claim,
@@ -99,13 +106,30 @@ class Hindsight(Memory):
             return _Place(held.ordinal)
         if not self.is_decided or not record.claims:
             return _Place(record.next_ordinal)
-        events = {(each.claim.claim_id, each.digest) for each in record.claims}
-        return place_of(record, claim, self._passed(events))
+        return place_of(record, claim, self._passed(_events(record)))
 
 
-def as_it_was(record: MemberRecord, ordinal: int) -> MemberRecord:
-    """A record before something came; of each claim only the delivery that was held then."""
-    latest = {each.claim.claim_id: each for each in record.claims if each.ordinal < ordinal}
+def _events(record: MemberRecord) -> set[Event]:
+    return {(each.claim.claim_id, each.digest) for each in record.claims}
+
+
+def as_it_was(record: MemberRecord, ordinal: int, passed: Collection[Event] = ()) -> MemberRecord:
+    """A record before something came.
+
+    Of each claim it has the latest delivery that was held then. What is delivered again later sees less than it saw the
+    first time, in a worker too: no delivery that another has taken the place of by then.
+
+    Args:
+        record: the member's.
+        ordinal: of what came.
+        passed: the events of the record that are known to have come before.
+    """
+    latest: dict[str, StoredClaim] = {}
+    for each in record.claims:
+        if each.ordinal < ordinal:
+            latest[each.claim.claim_id] = each
+        elif (each.claim.claim_id, each.digest) in passed:
+            latest.pop(each.claim.claim_id, None)
     claims = tuple(sorted(latest.values(), key=_ordinal))
     return MemberRecord(claims, ordinal, record.dropped_through, record.releases)
 
@@ -118,7 +142,12 @@ def place_of(record: MemberRecord, claim: Claim, passed: set[Event]) -> _Place:
         claim: the claim, with its receipt date.
         passed: the events of the record that are known to have come before.
     """
-    last = max((each.ordinal for each in record.claims if (each.claim.claim_id, each.digest) in passed), default=-1)
+    before = [
+        each.ordinal
+        for each in record.claims
+        if (each.claim.claim_id, each.digest) in passed or _is_earlier(each, claim.received_date)
+    ]
+    last = max(before, default=-1)
     after = [each for each in record.claims if each.ordinal > last]
     successor = next((each.ordinal for each in after if each.claim.claim_id == claim.claim_id), None)
     # What came on the same day and was not passed came later, or came before all that is judged again.
@@ -128,10 +157,13 @@ def place_of(record: MemberRecord, claim: Claim, passed: set[Event]) -> _Place:
         return _Place(upper)
     # The place it had is one that is missing now.
     taken = set(_ordinals(record))
-    missing = [number for number in range(last + 1, upper) if number not in taken]
-    if not missing:
-        return _Place(upper, is_superseded=True)
-    return _Place(missing[-1] if last < 0 else missing[0], is_superseded=True)
+    missing = (number for number in range(last + 1, upper) if number not in taken)
+    return _Place(next(missing, upper), is_superseded=True)
+
+
+def _is_earlier(stored: StoredClaim, day: date | None) -> bool:
+    received = stored.claim.received_date
+    return day is not None and received is not None and received < day
 
 
 def _is_since(stored: StoredClaim, day: date | None) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,12 +11,19 @@ from confluent_kafka.admin import AdminClient
 
 from rules import MemberRecord
 from worker.history import META_KEY, Change, Meta, decoded, meta_bytes, read_meta
-from worker.kafka import KafkaProblemError, confluent_config, enqueue, producer_config, reader_config, require_topics
+from worker.kafka import (
+    KafkaProblemError,
+    confluent_config,
+    enqueue,
+    producer_config,
+    require_topics,
+    to_the_end_config,
+)
 from worker.members import partition_of
 from worker.settings import Settings
 
-_POLL_RECORDS = 5_000
-_POLL_SECONDS = 1.0
+_POLL_RECORDS = 500
+_POLL_SECONDS = 0.1
 _QUIET_SECONDS = 30
 _TIMEOUT_SECONDS = 10.0
 
@@ -98,14 +106,15 @@ def records(settings: Settings, partition: int) -> Iterator[tuple[bytes, bytes |
     Raises:
         KafkaProblemError: the brokers do not answer or refuse.
     """
-    consumer = Consumer(reader_config(settings, "history"))
+    consumer = Consumer(to_the_end_config(settings, "history"))
     consumer.assign([TopicPartition(settings.history_topic, partition, OFFSET_BEGINNING)])
-    quiet = 0
+    heard = time.monotonic()
     try:
         while True:
             messages: list[Any] = consumer.consume(_POLL_RECORDS, _POLL_SECONDS)
-            quiet = 0 if messages else quiet + 1
-            if quiet >= _QUIET_SECONDS:
+            if messages:
+                heard = time.monotonic()
+            elif time.monotonic() - heard > _QUIET_SECONDS:
                 raise KafkaProblemError(f"no answer from partition {partition} of {settings.history_topic}")
             for message in messages:
                 error = message.error()

@@ -36,6 +36,7 @@ _COMPACTED = {
 _FOR_GOOD = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
 """The audit trail: nothing leaves it by itself."""
 _QUEUE_FULL_SECONDS = 0.1
+_END_WAIT_MS = 20
 _TOPIC_IDS_SECONDS = 10.0
 _TIMEOUT_SECONDS = 5.0
 """For the first answer, where the settings say nothing."""
@@ -127,6 +128,11 @@ def reader_config(settings: Settings, name: str) -> dict[str, Any]:
         # The last offsets may be those of markers, which are never delivered: only this event tells.
         "enable.partition.eof": True,
     }
+
+
+def to_the_end_config(settings: Settings, name: str) -> dict[str, Any]:
+    """Of such a consumer that reads on to where a partition ends, and is told so without delay."""
+    return {**reader_config(settings, name), "fetch.wait.max.ms": _END_WAIT_MS}
 
 
 def producer_config(settings: Settings) -> dict[str, Any]:

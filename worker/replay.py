@@ -33,8 +33,8 @@ from worker.kafka import (
     committed_offsets,
     confluent_config,
     offsets,
-    reader_config,
     require_topics,
+    to_the_end_config,
     topic_ids,
 )
 from worker.pipeline import Limits, Outcome, handle, input_digest
@@ -46,7 +46,8 @@ FILE = "replay.sqlite"
 _HISTORY = "history"
 _LOCK_FILE = ".claimscrub-replay"
 _BATCH_RECORDS = 2_000
-_BATCH_SECONDS = 0.5
+_CONSUME_RECORDS = 500
+_CONSUME_SECONDS = 0.1
 _COPY_RECORDS = 5_000
 _COMPLETE = 0
 """The position of a shelf that is a whole copy; a replay does not follow the topic."""
@@ -127,6 +128,22 @@ def open_replay(folder: Path) -> Decisions:
     return decisions
 
 
+def require_same_topic(decisions: Decisions, settings: Settings) -> None:
+    """See that the brokers have the topic that was replayed.
+
+    Raises:
+        KafkaProblemError: they have another, or do not answer.
+    """
+    about = decisions.meta()
+    topic = settings.submitted_topic
+    require_topics(settings, [topic])
+    if (about["topic"], about["topic_id"]) != (topic, topic_ids(settings, [topic])[topic]):
+        raise KafkaProblemError(
+            f"{decisions.path.parent} is the replay of another topic than {topic} at {settings.bootstrap_servers}; set"
+            " the brokers and topics that it was made with"
+        )
+
+
 # ---- what is decided
 
 
@@ -145,6 +162,7 @@ def _begin(decisions: Decisions, settings: Settings, ruleset: RuleSet, wanted: W
             "max_claim_bytes": settings.max_claim_bytes,
             "max_message_bytes": settings.max_message_bytes,
             "history_lines": settings.history_lines,
+            "mode": settings.mode,
         },
     }
     before = decisions.meta()
@@ -277,6 +295,7 @@ class _Replay:
         self._settings = settings
         self._judge = _Judge(ruleset.without(without) if without else ruleset)
         self._limits = Limits(settings.max_claim_bytes, settings.max_message_bytes)
+        self._monitors = settings.mode == "monitor"
         self._shelves = shelves
         self._partition = 0
         self._events: set[Event] = set()
@@ -299,30 +318,34 @@ class _Replay:
         has_history = any(shelf.get(META_KEY) for shelf in self._shelves)
         ranges = self._decisions.ranges()
         total, done = sum(each.end - each.first for each in ranges), sum(each.next - each.first for each in ranges)
-        with progress("deciding again", total, "claims") as step:
-            step(done)
-            for each in ranges:
-                if each.next < each.end and not stop.requested():
-                    following = each.next
+        config = {**to_the_end_config(self._settings, "replay"), "queued.max.messages.kbytes": _QUEUE_KILOBYTES}
+        consumer = Consumer(config)
+        try:
+            with progress("deciding again", total, "claims") as step:
+                step(done)
+                for each in ranges:
                     decided_to = each.decided_to
                     if decided_to == NOT_KNOWN:
                         decided_to = each.end if has_history else 0
-                    for batch, reached in self._batches(each, stop):
+                    following = each.next
+                    for batch, reached in self._batches(consumer, each, stop):
                         self._decide(each.partition, batch, reached, decided_to)
                         step(reached - following)
                         following = reached
+        finally:
+            consumer.close()
 
-    def _batches(self, each: Range, stop: Stop) -> Iterator[tuple[list[Any], int]]:
+    def _batches(self, consumer: Any, each: Range, stop: Stop) -> Iterator[tuple[list[Any], int]]:
         """Records of a partition in their order, and the offset that comes next."""
         topic, number = self._settings.submitted_topic, each.partition
-        consumer = Consumer({**reader_config(self._settings, "replay"), "queued.max.messages.kbytes": _QUEUE_KILOBYTES})
         following, heard = each.next, time.monotonic()
-        try:
+        if following < each.end:
             consumer.assign([TopicPartition(topic, number, following)])
-            while following < each.end and not stop.requested():
-                batch: list[Any] = []
-                for message in consumer.consume(_BATCH_RECORDS, _BATCH_SECONDS):
-                    heard = time.monotonic()
+        while following < each.end and not stop.requested():
+            batch: list[Any] = []
+            while len(batch) < _BATCH_RECORDS and following < each.end:
+                messages = consumer.consume(_CONSUME_RECORDS, _CONSUME_SECONDS)
+                for message in messages:
                     error = message.error()
                     if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001
                         raise _refused(error, topic, number, following)
@@ -331,12 +354,13 @@ class _Replay:
                         following = message.offset() + 1
                     else:  # behind the last record there may be ends of transactions, which are never delivered
                         following = max(following, min(message.offset(), each.end))
-                if following > each.next:
-                    yield batch, following
-                if time.monotonic() - heard > _PATIENCE_SECONDS:
-                    raise KafkaSilentError(f"no answer from partition {number} of {topic}; run the command again")
-        finally:
-            consumer.close()
+                if not messages:
+                    break
+                heard = time.monotonic()
+            if batch or following >= each.end:
+                yield batch, following
+            elif time.monotonic() - heard > _PATIENCE_SECONDS:
+                raise KafkaSilentError(f"no answer from partition {number} of {topic}; run the command again")
 
     def _decide(self, partition: int, batch: Iterable[Any], following: int, decided_to: int) -> None:
         self._partition = partition
@@ -362,14 +386,26 @@ class _Replay:
     def _outcome(self, partition: int, raw: bytes | None, at: int, *, is_decided: bool) -> tuple[int, Outcome]:
         """Which partition has decided an event, and how."""
         memory = self._memories[partition]
-        memory.is_decided = is_decided
-        outcome = handle(raw, self._judge, at, memory, self._limits)
+        outcome = self._handle(raw, at, memory, is_decided=is_decided)
         if not outcome.goes_on:
             return partition, outcome
         assert outcome.key is not None
         there = memory.partition_of(outcome.key)
-        self._memories[there].is_decided = is_decided
-        return there, handle(raw, self._judge, at, self._memories[there], self._limits, was_repartitioned=True)
+        return there, self._handle(raw, at, self._memories[there], is_decided=is_decided, was_repartitioned=True)
+
+    def _handle(
+        self, raw: bytes | None, at: int, memory: Hindsight, *, is_decided: bool, was_repartitioned: bool = False
+    ) -> Outcome:
+        memory.is_decided = is_decided
+        return handle(
+            raw,
+            self._judge,
+            at,
+            memory,
+            self._limits,
+            was_repartitioned=was_repartitioned,
+            monitors=self._monitors,
+        )
 
     def _passed(self, events: Collection[Event]) -> set[Event]:
         in_batch = self._events.intersection(events)

@@ -1,4 +1,4 @@
-"""`claimscrub replay` on the command line."""
+"""`claimscrub replay` and `claimscrub diff` on the command line."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from typing import Any
 
 import click
 
+from worker.folder import write_file
 from worker.rulebook import load_rulebook
 from worker.settings import load_settings
-from worker.terminal import CLEARED, FLAGGED, clear_errors, console, refusal, say
+from worker.terminal import CLEARED, FAILED, FLAGGED, clear_errors, console, refusal, say
 from worker.watch_cli import Moment
 
+_IN_TABLE = 20
+_IN_REPORT = 500
 _OFFSETS = re.compile(r"\d{1,9}:\d{1,18}(,\d{1,9}:\d{1,18})*")
 
 
@@ -91,6 +94,46 @@ def replay(
         decisions = open_replay(folder)
         console().print(_summary(decisions.meta(), decisions.tally()), highlight=False, soft_wrap=True)
     sys.exit(CLEARED)
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, with every claim that differs.")
+@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write a report, too.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=0),
+    default=None,
+    metavar="N",
+    help="Most claims that are listed: else 20 in the table, 500 in the report.",
+)
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False), metavar="DIR")
+@click.argument("other", type=click.Path(path_type=Path, file_okay=False), required=False, metavar="[DIR2]")
+def diff(folder: Path, other: Path | None, as_json: bool, html: Path | None, limit: int | None) -> None:
+    """Compare a replay with what was published about the same events, or two replays.
+
+    With DIR alone, before is what was published on the cleared, flagged and dead-letter topics, and after is the
+    replay; with two, DIR is before and DIR2 after. Shown are claim ids, payers, charges and findings, and nothing of
+    who a member is.
+
+    Exit code: 0 the events that are on both sides are decided the same, 1 some differ, 3 brokers or folders failed.
+    """
+    from worker.diff import compare
+    from worker.diff_page import html_report
+    from worker.diff_report import json_report, show
+
+    with clear_errors():
+        found = compare(load_settings, folder, other)
+        if found is None:
+            say("claimscrub: stopped")
+            sys.exit(FAILED)
+        if html is not None:
+            write_file(html, html_report(found, _IN_REPORT if limit is None else limit))
+        if as_json:
+            sys.stdout.buffer.write(json_report(found))
+            sys.stdout.buffer.flush()
+        else:
+            show(found, console(), _IN_TABLE if limit is None else limit)
+    sys.exit(FLAGGED if found.differences else CLEARED)
 
 
 def _summary(meta: dict[str, Any], tally: dict[str, tuple[int, int]]) -> str:
