@@ -8,6 +8,7 @@ COPY rules rules
 COPY worker worker
 RUN /opt/claimscrub/bin/pip install --no-cache-dir --no-deps '.[console,tracing]'
 
+# Nothing in it is its user's: it may run with a read-only file system, the data directory a volume and /tmp in memory.
 FROM python:3.11-slim
 RUN useradd --system --uid 10001 --create-home --home-dir /var/lib/claimscrub claimscrub
 COPY --from=build /opt/claimscrub /opt/claimscrub

@@ -28,10 +28,11 @@ test-rest: $(READY)  ## All other tests, and whether they cover the rules
 	$(BIN)/coverage run -m pytest --ignore=tests/broker
 	$(BIN)/coverage report
 
-check: $(READY)  ## Style and types
+check: $(READY)  ## Style, types, licences, and known vulnerabilities (CLAIMSCRUB_AUDIT=required fails where none can be looked up)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/python -m tests.supply_chain
 
 format: $(READY)  ## Mend the style
 	$(BIN)/ruff check --fix
@@ -60,9 +61,10 @@ bench-console: $(READY)  ## What the console's pages ask, with 100,000 flagged c
 chaos: $(READY)  ## Everything is killed and restarted under load, and each claim counted (CHAOS_SECONDS=60 CHAOS_SEED=63685)
 	$(BIN)/python -m tests.chaos --seconds $(CHAOS_SECONDS) --seed $(CHAOS_SEED) --delivery $(CHAOS_DELIVERY)
 
-docs: $(READY)  ## Write the pages about the rules and the metrics anew
+docs: $(READY)  ## Write the pages about the rules, the metrics and the licences anew
 	$(BIN)/claimscrub rules docs docs/rules
 	$(BIN)/python -m worker.metrics > docs/metrics.md
+	$(BIN)/python -m tests.supply_chain --write
 
 schema: $(READY)  ## Write the contract of the topics anew: JSON Schemas, AsyncAPI, examples
 	$(BIN)/claimscrub schema --out docs/contract

@@ -14,6 +14,7 @@ from worker.deadletter import DeadLetterFloodError, DeadLetterLimit, error_heade
 from worker.history import Memory
 from worker.kafka import KafkaProblemError
 from worker.lanes import Batch, Lanes, Output
+from worker.modes import Modes
 from worker.monitor import Monitor
 from worker.pipeline import Limits, Outcome, handle, take_override, take_status
 from worker.settings import Settings
@@ -43,7 +44,9 @@ class Scrubber:
         self._limits = Limits(settings.max_claim_bytes, settings.max_message_bytes)
         self._deadletters = DeadLetterLimit(settings.deadletter_run, settings.deadletter_share)
         self._tracing = tracing
-        self._decide_one = self._decide if tracing is None else self._decide_traced
+        self._modes = Modes(settings)
+        self._decide_plainly = self._decide if tracing is None else self._decide_traced
+        self._decide_one = self._decide_plainly if self._modes.are_usual else self._decide_in_modes
         self._topics: dict[Disposition | None, str] = {
             Disposition.CLEARED: settings.cleared_topic,
             Disposition.FLAGGED: settings.flagged_topic,
@@ -86,6 +89,9 @@ class Scrubber:
         """Around the deciding of one batch."""
         return nullcontext() if self._tracing is None else self._tracing.batch(stream, event)
 
+    def _decide_in_modes(self, record: Any, memory: Memory) -> Output:
+        return self._modes.applied(self._decide_plainly(record, memory))
+
     def _decide_traced(self, record: Any, memory: Memory) -> Output:
         assert self._tracing is not None
         span = self._tracing.begin(record)
@@ -104,7 +110,13 @@ class Scrubber:
             outcome = take_override(record.value, arrival.event_id, memory, self._limits, was_repartitioned=came_on)
         else:
             outcome = handle(
-                record.value, self._ruleset, arrival.timestamp, memory, self._limits, was_repartitioned=came_on
+                record.value,
+                self._ruleset,
+                arrival.timestamp,
+                memory,
+                self._limits,
+                was_repartitioned=came_on,
+                monitors=self._modes.monitors,
             )
         if outcome.error is None and not came_on:  # what is sent on counts where it came first
             self._deadletters.readable()
@@ -112,7 +124,7 @@ class Scrubber:
         if outcome.goes_on:
             assert outcome.key is not None
             partition = memory.partition_of(outcome.key)
-            headers = [*record.headers, *arrival.headers()]
+            headers = [*record.headers, *arrival.headers(record.key)]
             topic = self._settings.repartition_topic
             return Output(topic, partition, key, outcome.value, headers, record, arrival, outcome)
         if outcome.disposition is None and outcome.error is None:
@@ -122,25 +134,34 @@ class Scrubber:
         return Output(topic, None, key, outcome.value, headers, record, arrival, outcome)
 
     def refused(self, output: Output) -> Output:
-        """The dead letter of an output that the brokers find too large.
+        """What is published instead of an output that the brokers find too large: a dead letter, if nothing goes on.
 
         Raises:
             KafkaProblemError: it is a dead letter already.
         """
         topic = output.topic
-        size = len(output.value or b"")
+        size = len(output.outcome.value or b"")
         if topic == self._settings.deadletter_topic:
             raise KafkaProblemError(
                 f"topic {topic} takes no dead letter of {size} bytes, nothing is lost; raise it with: kafka-configs.sh"
                 f" --alter --entity-type topics --entity-name {topic} --add-config max.message.bytes=BYTES"
             )
+        shorter = self._modes.shorter(output)
+        if shorter is not None:
+            return shorter
         expected = f"less than max.message.bytes of topic {topic}, which claimscrub topics create would have set"
         error = ClaimError("$", f"claim and decision have {size} bytes, which the brokers refuse", expected)
         # The claim was judged, and its history stays as it is.
         outcome = Outcome(output.record.value, None, error=error, changes=output.changes)
         headers = self._headers(outcome, output.record, output.arrival)
         deadletter = output._replace(
-            topic=self._settings.deadletter_topic, value=outcome.value, headers=headers, outcome=outcome
+            topic=self._settings.deadletter_topic,
+            partition=None,
+            key=output.outcome.key or output.record.key,
+            value=outcome.value,
+            headers=headers,
+            outcome=outcome,
+            copy=None,
         )
         return deadletter if self._tracing is None else self._tracing.continued(deadletter, output.span)
 

@@ -16,7 +16,7 @@ import msgspec
 import structlog
 
 from rules import Disposition
-from worker.codec import Arrival
+from worker.codec import MONITOR, Arrival
 from worker.log import Lines, is_json, level_of
 from worker.pipeline import Outcome
 from worker.settings import Settings
@@ -37,6 +37,7 @@ class ClaimLine(msgspec.Struct, omit_defaults=True):
         rule_ids: of the rules that found something, each once; findings: how many findings that were.
         charge: of the claim, in dollars.
         reason: why it is a dead letter.
+        mode: `monitor`, of a flagged claim that was sent on.
     """
 
     event: str
@@ -54,6 +55,7 @@ class ClaimLine(msgspec.Struct, omit_defaults=True):
     reason: str | None = None
     trace_id: str | None = None
     instance_id: str | None = None
+    mode: str | None = None
 
 
 class ClaimLog:
@@ -82,6 +84,7 @@ class ClaimLog:
                 return None
             line = ClaimLine("flagged", "info", arrival.event_id, topic, partition, offset)
             line.payer = decision.payer
+            line.mode = MONITOR if outcome.is_monitored else None
             line.rule_ids = list(dict.fromkeys([finding.rule_id for finding in decision.findings]))
             line.findings = len(decision.findings)
             line.charge = None if outcome.charge is None else f"{outcome.charge:f}"

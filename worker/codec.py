@@ -22,6 +22,8 @@ from worker.wire import (
 from worker.x12 import Place, places
 
 Headers = list[tuple[str, bytes]]
+SentHeaders = list[tuple[str, bytes | None]]
+"""A sender's among them, which may have no value."""
 
 VERSION = "v1"
 JSON_TYPE = b"application/json"
@@ -51,8 +53,9 @@ _MODE = "claimscrub_mode"
 MONITOR = "monitor"
 MONITORED = (_MODE, MONITOR.encode())
 """Header of a claim that would have been flagged, and went on."""
-_AFTER_ID = "-monitor"
+_AFTER_ID = b"-monitor"
 _IN_DECISION = b',"mode":"monitor"}'
+_LISTS = ("findings", "not_evaluated", "silenced")
 _NOT_CARRIED_ON = frozenset({"content-type", _ORIGIN, _KEY, _ID, _TYPE, _SUBJECT, _DECISION, _MODE})
 _BEFORE_CLAIM = b'{"claim":'
 _BEFORE_DECISION = b',"decision":'
@@ -168,6 +171,47 @@ def monitored(decision: bytes) -> bytes:
     return decision[:-1] + _IN_DECISION
 
 
+def shortened(decision: bytes) -> bytes:
+    """A decision without its lists, which says how long they were; itself where it is that already."""
+    content = msgspec.json.decode(decision)
+    if "left_out" in content:
+        return decision
+    content["left_out"] = {name: len(content[name]) for name in _LISTS}
+    content.update((name, []) for name in _LISTS)
+    return to_json(content)
+
+
+def claim_headers(claim_id: str | None, event_id: str, decision: bytes) -> Headers:
+    """What stands behind the headers of a claim that goes on as it came.
+
+    Args:
+        claim_id: of the claim.
+        event_id: the same for every delivery of one input.
+        decision: in JSON.
+    """
+    return [
+        (_ID, event_id.encode()), (_TYPE, _CLEARED[1]), (_SUBJECT, (claim_id or "").encode()), (_DECISION, decision),
+    ]  # fmt: skip
+
+
+def with_decision(headers: Iterable[tuple[str, bytes | None]], decision: bytes) -> SentHeaders:
+    """Such headers with another decision."""
+    changed = list(headers)
+    place = max(number for number, (name, _) in enumerate(changed) if name == _DECISION)
+    changed[place] = (_DECISION, decision)
+    return changed
+
+
+def monitored_headers(cleared: Iterable[tuple[str, bytes | None]]) -> SentHeaders:
+    """Headers of the record that says what would have been flagged, from those of the envelope that goes on."""
+    changed: SentHeaders = []
+    for name, value in cleared:
+        if name == "ce_id":
+            value = (value or b"") + _AFTER_ID  # noqa: PLW2901
+        changed.append(_FLAGGED if (name, value) == _CLEARED else (name, value))
+    return [*changed, MONITORED]
+
+
 def cloud_event_headers(
     kind: Disposition | None, claim_id: str | None, event_id: str, received: Iterable[tuple[str, bytes]] = ()
 ) -> Headers:
@@ -215,22 +259,35 @@ class Arrival(NamedTuple):
     @classmethod
     def of(cls, record: Any, repartition_topic: str) -> Self:
         """From a record; what one of another topic says in its headers does not count."""
-        if record.topic == repartition_topic:
-            said = next((value for name, value in record.headers if name == _ORIGIN), None)
-            match = _ORIGIN_PATTERN.fullmatch(said or b"")
+        if record.topic == repartition_topic and record.headers:
+            name, said = record.headers[-1]  # a worker writes it behind the sender's headers
+            match = _ORIGIN_PATTERN.fullmatch(said or b"") if name == _ORIGIN else None
             if match is not None:
                 topic, *numbers = match.groups()
                 return cls(topic.decode(), *map(int, numbers))
         return cls(record.topic, record.partition, record.offset, record.timestamp)
 
-    def headers(self) -> Headers:
-        """What tells it where the event is sent on to."""
-        return [(_ORIGIN, " ".join(map(str, self)).encode())]
+    def headers(self, key: bytes | None) -> SentHeaders:
+        """What tells it where the event is sent on to, and the key with which it came."""
+        return [(_KEY, key), (_ORIGIN, " ".join(map(str, self)).encode())]
 
     @property
     def event_id(self) -> str:
         """The same for every delivery of one input."""
         return f"{self.topic}-{self.partition}-{self.offset}"
+
+    def key_and_headers(self, record: Any) -> tuple[bytes | None, SentHeaders]:
+        """Those with which the event came first.
+
+        Args:
+            record: in which it stands now; from an earlier version of claimscrub that sent it on, the key is lost.
+        """
+        headers, key = list(record.headers), record.key
+        if record.topic != self.topic:
+            headers.pop()
+            if headers and headers[-1][0] == _KEY:
+                key = headers.pop()[1]
+        return key, headers
 
 
 def _history_content(history: Considered | None) -> HistoryContent | None:

@@ -54,7 +54,8 @@ _CACHE_BYTES: Final = 33_554_432
 _WRITE_BUFFER_BYTES: Final = 8_388_608
 _BLOOM_BITS: Final = 10
 _MOST_BYTES: Final = 2_097_152
-_DIGEST: Final = slice(7, 31)
+_BY_MONITOR: Final = "(sent on in monitor mode)"
+DIGEST: Final = slice(7, 31)
 """Of `sha256:` and its hexadecimal digits: enough to tell the deliveries of one claim id apart."""
 
 Change = tuple[bytes, bytes]
@@ -252,19 +253,20 @@ class Memory:
             received: its receipt date, if it names none itself.
         """
         record = self.record(key)
-        digest = digest[_DIGEST]
+        digest = digest[DIGEST]
         if claim.received_date is None:
             before = delivered_before(record, claim.claim_id, digest)
             claim = claim.changed(received_date=received if before is None else before.claim.received_date)
         history = history_of(record, claim, digest, self._members.patient_of(claim), self._held_since(claim))
         return Looked(key, record, claim, digest, received, history)
 
-    def remember(self, looked: Looked, decision: Decision) -> tuple[Change, ...]:
+    def remember(self, looked: Looked, decision: Decision, *, goes_on: bool = False) -> tuple[Change, ...]:
         """Add a claim that was decided to what is remembered; the records that have changed.
 
         Args:
             looked: what was looked up for it.
             decision: about it.
+            goes_on: it is sent on also if it was flagged.
         """
         key, record, claim, digest, received, history = looked
         changed = with_claim(
@@ -273,12 +275,14 @@ class Memory:
             digest,
             payer=decision.payer,
             patient=history.patient,
-            is_flagged=decision.disposition is Disposition.FLAGGED,
+            is_flagged=decision.disposition is Disposition.FLAGGED and not goes_on,
             codes=self._codes,
             lifetime=self._lifetime,
             counted_from=received,
             most_lines=self._most_lines,
         )
+        if goes_on and changed is record:
+            changed = _gone_on(record, claim.claim_id, digest)
         begun = () if self._meta is not None and self._meta.held_since is not None else self._begun(claim.received_date)
         return begun if changed is record else (*begun, self._stage(key, changed))
 
@@ -310,7 +314,7 @@ class Memory:
         Raises:
             ClaimError: the claim must not be released; says why.
         """
-        record, digest = self.record(key), digest[_DIGEST]
+        record, digest = self.record(key), digest[DIGEST]
         if released_by(record, claim_id, digest) == event_id:
             return ()
         problem = not_to_be_released(record, claim_id, digest)
@@ -336,6 +340,14 @@ class Memory:
                 del self._staged[key]
 
 
+def _gone_on(record: MemberRecord, claim_id: str, digest: str) -> MemberRecord:
+    """The record with a claim that was held back when it was delivered before, and is not now."""
+    stored = delivered_before(record, claim_id, digest)
+    if stored is None or stored.claim.status != "flagged" or released_by(record, claim_id, digest):
+        return record
+    return with_release(record, claim_id, digest, _BY_MONITOR)
+
+
 # ---- on disk
 
 
@@ -345,6 +357,7 @@ class Shelf:
     Args:
         path: of its folder.
         cache: shared by all partitions.
+        is_lasting: what is written stands even if the process is killed; else it is read from the topic again.
 
     Attributes:
         reads: how often a key was looked up.
@@ -353,7 +366,7 @@ class Shelf:
         HistoryError: another process has the folder.
     """
 
-    def __init__(self, path: Path, cache: Cache) -> None:
+    def __init__(self, path: Path, cache: Cache, *, is_lasting: bool = False) -> None:
         self.path = path
         self.reads = 0
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -367,9 +380,12 @@ class Shelf:
             log.warning("history rebuilt", reason=f"{path} can't be read: {error}")
             shutil.rmtree(path, ignore_errors=True)
             self._rows = self._open(cache)
-        # What a crash takes from memory is in the topic: a log of its own would only be written twice.
-        self._without_log = WriteOptions()
-        self._without_log.disable_wal = True  # type: ignore[method-assign,assignment]
+        self._writing = WriteOptions()
+        if is_lasting:
+            self._writing.sync = True
+        else:
+            # What a crash takes from memory is in the topic: a log of its own would only be written twice.
+            self._writing.disable_wal = True  # type: ignore[method-assign,assignment]
 
     def _open(self, cache: Cache) -> Rdict:
         options = Options(raw_mode=True)
@@ -423,7 +439,7 @@ class Shelf:
         if position is not None:
             batch.put(_POSITION_KEY, position.to_bytes(8, "big"))
         try:
-            self._rows.write(batch, self._without_log)
+            self._rows.write(batch, self._writing)
         except Exception as error:  # noqa: BLE001
             raise HistoryError(f"{self.path} can't be written to, nothing is lost: {error}") from None
 
@@ -440,8 +456,9 @@ class Shelf:
 class Shelves:
     """A worker's shelves: those of partitions that it has had lately stay open."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, are_lasting: bool = False) -> None:
         self._folder = folder
+        self._are_lasting = are_lasting
         self._cache = Cache(_CACHE_BYTES)
         self._open: dict[int, Shelf] = {}
         self._reads_before = 0
@@ -459,7 +476,9 @@ class Shelves:
         """
         shelf = self._open.get(partition)
         if shelf is None:
-            shelf = self._open[partition] = Shelf(self._folder / str(partition), self._cache)
+            shelf = self._open[partition] = Shelf(
+                self._folder / str(partition), self._cache, is_lasting=self._are_lasting
+            )
         return shelf
 
     def keep(self, partitions: Container[int]) -> None:

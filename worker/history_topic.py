@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from rules import MemberRecord
 from worker.history import META_KEY, Change, Meta, decoded, meta_bytes, read_meta
-from worker.kafka import KafkaProblemError, confluent_config, enqueue, producer_config, require_topics
+from worker.kafka import KafkaProblemError, confluent_config, enqueue, producer_config, reader_config, require_topics
 from worker.members import partition_of
 from worker.settings import Settings
 
@@ -29,7 +29,7 @@ def record_of(settings: Settings, key: bytes) -> MemberRecord | None:
     """
     partitions = require_topics(settings, [settings.history_topic])[settings.history_topic]
     latest = None
-    for found, value in _records(settings, partition_of(key, partitions)):
+    for found, value in records(settings, partition_of(key, partitions)):
         if found == key:
             latest = value
     return None if latest is None else decoded(latest)
@@ -55,7 +55,7 @@ def move_members(settings: Settings, say: Callable[[str], None]) -> int:
     moved = 0
     for partition in range(partitions):
         leaving: dict[bytes, bytes] = {}
-        for key, value in _records(settings, partition):
+        for key, value in records(settings, partition):
             if key == META_KEY:
                 meta = read_meta(value)
                 if meta is not None:
@@ -92,18 +92,14 @@ def _require_no_workers(settings: Settings) -> None:
         raise KafkaProblemError(f"{len(members)} workers of group {settings.group_id} run; stop them all first")
 
 
-def _records(settings: Settings, partition: int) -> Iterator[tuple[bytes, bytes | None]]:
-    """Key and value of each record of a partition that is committed, oldest first."""
-    consumer = Consumer(
-        {
-            **confluent_config(settings),
-            "group.id": f"{settings.group_id}-history",  # asked for, though nothing joins or commits
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-            "isolation.level": "read_committed",
-        }
-    )
-    consumer.assign([TopicPartition(settings.history_topic, partition, 0)])
+def records(settings: Settings, partition: int) -> Iterator[tuple[bytes, bytes | None]]:
+    """Key and value of each record of a partition that is committed, oldest first, up to its end.
+
+    Raises:
+        KafkaProblemError: the brokers do not answer or refuse.
+    """
+    consumer = Consumer(reader_config(settings, "history"))
+    consumer.assign([TopicPartition(settings.history_topic, partition, OFFSET_BEGINNING)])
     quiet = 0
     try:
         while True:

@@ -9,7 +9,14 @@ from typing import Any
 
 import structlog
 from aiokafka import errors
-from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import (
+    ConsumerGroupTopicPartitions,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    TopicCollection,
+    TopicPartition,
+)
 from confluent_kafka.admin import AclOperation, AdminClient, ConfigResource, NewPartitions, NewTopic
 
 from worker.settings import PREFIX, Settings
@@ -58,6 +65,7 @@ def ssl_context(settings: Settings) -> ssl.SSLContext | None:
         return None
     try:
         context = ssl.create_default_context(cafile=settings.ssl_ca_file)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
         if settings.ssl_certificate_file is not None:
             password = settings.ssl_key_password.get_secret_value() or None
             context.load_cert_chain(settings.ssl_certificate_file, settings.ssl_key_file, password)
@@ -173,6 +181,25 @@ def offsets(admin: Any, places: Iterable[tuple[str, int]], which: Any, seconds: 
     asked = {TopicPartition(*place): which for place in places}
     answers = admin.list_offsets(asked, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=seconds)
     return {(each.topic, each.partition): answer.result().offset for each, answer in answers.items()}
+
+
+def committed_offsets(
+    admin: Any, group: str, places: Iterable[tuple[str, int]], seconds: float
+) -> dict[tuple[str, int], int]:
+    """What a consumer group has committed, of those partitions in which it has committed anything.
+
+    Args:
+        admin: asks.
+        group: its id.
+        places: topic and partition.
+        seconds: how long the brokers may take.
+
+    Raises:
+        KafkaException: they do not tell.
+    """
+    asked = [ConsumerGroupTopicPartitions(group, [TopicPartition(*place) for place in places])]
+    answer = admin.list_consumer_group_offsets(asked, request_timeout=seconds)[group].result()
+    return {(each.topic, each.partition): each.offset for each in answer.topic_partitions if each.offset >= 0}
 
 
 def partitions_by_topic(settings: Settings, timeout: float) -> dict[str, int]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -50,6 +50,7 @@ class Output(NamedTuple):
         arrival: where and when the input came first.
         outcome: what was decided.
         span: of the event, where events are traced.
+        copy: what is published beside it, in the same transaction.
     """
 
     topic: str | None
@@ -61,6 +62,7 @@ class Output(NamedTuple):
     arrival: Arrival
     outcome: Outcome
     span: Any = None
+    copy: Output | None = None
 
     @property
     def changes(self) -> tuple[Change, ...]:
@@ -69,8 +71,9 @@ class Output(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Bytes to publish."""
-        return len(self.value or b"") + sum(len(raw) for _, raw in self.changes)
+        """Bytes to publish, but for headers."""
+        size = len(self.outcome.value or b"") + sum(len(raw) for _, raw in self.outcome.changes)
+        return size if self.copy is None else 2 * size
 
 
 class Batch:
@@ -125,6 +128,7 @@ class Lane:
         self.ready = False
         self._lanes = lanes
         self._settings = lanes.settings
+        self._has_copies = lanes.settings.mode == "monitor"
         self._outputs: list[Output] = []
         self._bytes = 0
         self._since = 0.0
@@ -232,7 +236,7 @@ class Lane:
         limits = self._lanes.most_bytes.copy()
         single = False
         while True:
-            by_place = self._by_place(outputs)
+            by_place = self._by_place(_with_copies(outputs) if self._has_copies else outputs)
             records: dict[Place, list[Record]] = {
                 place: [(each.key, each.value, each.headers) for each in found] for place, found in by_place.items()
             }
@@ -247,8 +251,7 @@ class Lane:
                 if error.place == history:
                     raise HistoryError(_history_refused(self._settings.history_topic)) from None
                 refused = by_place[error.place][error.record]
-                deadletter = self._lanes.refused(refused)
-                outputs = [deadletter if each is refused else each for each in outputs]
+                outputs = [self._without(refused, each) for each in outputs]
                 single = True
             else:
                 break
@@ -258,6 +261,15 @@ class Lane:
         if not single:  # where it was one large message, others may come in batches as before
             self._lanes.most_bytes = limits
         self._lanes.published(outputs, len(changes), time.monotonic() - began)
+
+    def _without(self, refused: Output, output: Output) -> Output:
+        """An output of which the brokers refuse a record as too large: what is published instead."""
+        if output is refused:
+            return self._lanes.refused(output)
+        if output.copy is refused:
+            log.warning("copy left out", topic=refused.topic, event_id=output.arrival.event_id, reason="too large")
+            return output._replace(copy=None)
+        return output
 
     def _position(self, end: int | None, count: int) -> int | None:
         """How far the history is known after so many records of one's own; None if others may have written between."""
@@ -302,6 +314,13 @@ class Lane:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+
+
+def _with_copies(outputs: Iterable[Output]) -> Iterator[Output]:
+    for output in outputs:
+        yield output
+        if output.copy is not None:
+            yield output.copy
 
 
 def _offsets(outputs: Iterable[Output]) -> dict[Place, int]:

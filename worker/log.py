@@ -21,9 +21,9 @@ ALLOWED_KEYS = frozenset(
         "topic", "partition", "offset", "partitions", "group_id", "bootstrap_servers",
         "claims", "cleared", "flagged", "deadletters", "records", "seconds", "claims_per_second", "cpu_us_per_claim",
         "repartitioned", "released", "statuses", "statuses_without_effect", "left",
-        "rules", "contracts", "rule_set_version", "rule_set_digest",
+        "rules", "contracts", "rule_set_version", "rule_set_digest", "signed_by",
         "instance_id", "worker", "workers", "pid", "exit_code",
-        "charge", "event_id", "trace_id",
+        "charge", "event_id", "trace_id", "monitored", "mode", "cleared_format",
         "decision_ms_p50", "decision_ms_p99", "latency_ms_p50", "latency_ms_p99",
     }
 )  # fmt: skip

@@ -77,7 +77,8 @@ def _kept(metric: Metric) -> Metric:
 
 CLAIMS = _kept(Metric(
     "claimscrub_claims_total", "counter", "claims", ("disposition", "payer"), _WORKER,
-    "Claims whose decision is published: cleared or flagged, by the payer profile that was applied.",
+    "Claims whose decision is published: cleared, flagged, or in monitor mode monitored: flagged by the rules, and sent"
+    " on; by the payer profile that was applied.",
 ))  # fmt: skip
 CHARGES = _kept(Metric(
     "claimscrub_claim_charges_dollars_total", "counter", "dollars", ("disposition", "payer"), _WORKER,
@@ -202,8 +203,12 @@ X12_DEADLETTERS = _kept(Metric(
 # ---- what runs
 
 RULE_SET_INFO = _kept(Metric(
-    "claimscrub_rule_set_info", "gauge", "1", ("version", "digest"), _WORKER,
-    "The rule set that decides.",
+    "claimscrub_rule_set_info", "gauge", "1", ("version", "digest", "signed_by"), _WORKER,
+    "The rule set that decides, and the key of its signature, if one is demanded.",
+))  # fmt: skip
+MODE_INFO = _kept(Metric(
+    "claimscrub_mode_info", "gauge", "1", ("mode", "cleared_format"), _WORKER,
+    "Whether flagged claims are held back, and what the cleared topic carries.",
 ))  # fmt: skip
 RULES = _kept(Metric("claimscrub_rules", "gauge", "rules", (), _WORKER, "Rules of that rule set."))
 CONTRACTS = _kept(

@@ -10,7 +10,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from decimal import Decimal
 
 import structlog
 from prometheus_client.core import Metric as Family
@@ -30,6 +29,7 @@ from worker.transport import Heard
 _SUMMARY_SECONDS = 5.0
 _LOOP_SECONDS = 5.0
 """How long the event loop may take for a turn, and the process still counts as alive."""
+_MONITORED = "monitored"
 _DECIDED = ("cleared", "flagged", "deadletters")
 _NO_TOTALS: Mapping[str, int] = {}
 
@@ -97,7 +97,7 @@ class Monitor:
         for output in outputs:
             outcome, timestamp = output.outcome, output.arrival.timestamp
             if outcome.decision is not None:
-                self._count_decision(outcome.decision, outcome.charge)
+                self._count_decision(outcome.decision, outcome)
             elif outcome.is_release:
                 self._released.add()
             elif outcome.error is not None:
@@ -119,11 +119,11 @@ class Monitor:
         self._history_writes.add(history_writes)
         self._claim_log.write(lines)
 
-    def _count_decision(self, decision: Decision, charge: Decimal | None) -> None:
-        labels = (decision.disposition.value, decision.payer)
+    def _count_decision(self, decision: Decision, outcome: Outcome) -> None:
+        labels = (_MONITORED if outcome.is_monitored else decision.disposition.value, decision.payer)
         self._claims.values[labels] += 1
-        if charge is not None:
-            self._charges.values[labels] += float(charge)
+        if outcome.charge is not None:
+            self._charges.values[labels] += float(outcome.charge)
         for finding in decision.findings:
             self._findings.values[finding.rule_id, finding.severity.value] += 1
             if finding.category == RULE_ERROR:
@@ -153,7 +153,7 @@ class Monitor:
         if not counts:
             return
         self._said = now
-        claims = sum(counts[name] for name in _DECIDED)
+        claims = sum(counts[name] for name in (*_DECIDED, _MONITORED))
         seconds = now.wall - before.wall
         times = {}
         for name, histogram, since in (
@@ -265,10 +265,11 @@ class Monitor:
         ):
             yield counter(metric, {(): self._x12_totals.get(name, 0)})
         yield gauge(metrics.READY, not self.missing())
+        yield gauge(metrics.MODE_INFO, {(self._settings.mode, self._settings.cleared_format): 1})
         yield from self._of_partitions()
         ruleset = self._ruleset
         if ruleset is not None:
-            yield gauge(metrics.RULE_SET_INFO, {(ruleset.version, ruleset.digest): 1})
+            yield gauge(metrics.RULE_SET_INFO, {(ruleset.version, ruleset.digest, ruleset.signed_by): 1})
             yield gauge(metrics.RULES, len(ruleset.rules))
             yield gauge(metrics.CONTRACTS, len(ruleset.contracts.all))
         yield from process_families()

@@ -10,10 +10,10 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import partial
 from hashlib import sha256
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-from rules import NO_HISTORY, Claim, ClaimError, Decision, Disposition, History, RuleSet
-from worker.codec import decision_json, envelope
+from rules import NO_HISTORY, Claim, ClaimError, Decision, Disposition, History
+from worker.codec import decision_json, envelope, monitored, shortened
 from worker.history import Change, Memory
 from worker.overrides import MOST_BYTES, read_override, released_claim
 from worker.status import ClaimStatus
@@ -36,6 +36,7 @@ class Outcome(NamedTuple):
         claim_id: the claim's id where it could be read.
         decision: the decision about a claim.
         is_release: a flagged claim goes to the cleared ones, as somebody has released it.
+        is_monitored: a flagged claim goes to the cleared ones, as none is held back.
         error: why it is a dead letter.
         key: of the member, where it is known.
         changes: what it changes in the history of this partition.
@@ -52,13 +53,20 @@ class Outcome(NamedTuple):
     goes_on: bool = False
     is_release: bool = False
     charge: Decimal | None = None
+    is_monitored: bool = False
 
     @property
     def disposition(self) -> Disposition | None:
         """Where the claim goes, if it was decided or released."""
-        if self.is_release:
+        if self.is_release or self.is_monitored:
             return Disposition.CLEARED
         return None if self.decision is None else self.decision.disposition
+
+
+class Judge(Protocol):
+    """What decides: a `RuleSet`."""
+
+    def evaluate(self, claim: Claim, history: History = ..., /) -> Decision: ...
 
 
 _TELLING_BYTES = 64
@@ -77,12 +85,13 @@ DEFAULT_LIMITS = Limits(claim=1_048_576, message=2_097_152)
 
 def handle(
     raw: bytes | None,
-    ruleset: RuleSet,
+    ruleset: Judge,
     timestamp_ms: int | None = None,
     memory: Memory | None = None,
     limits: Limits = DEFAULT_LIMITS,
     *,
     was_repartitioned: bool = False,
+    monitors: bool = False,
 ) -> Outcome:
     """Read, judge and wrap one claim event.
 
@@ -93,6 +102,7 @@ def handle(
         memory: what is remembered of members; None to judge each claim for itself.
         limits: the sizes allowed.
         was_repartitioned: by another partition, to this one; then it is decided here in any case.
+        monitors: no claim is held back.
 
     Returns:
         The outcome. Never raises for anything the bytes hold.
@@ -118,14 +128,22 @@ def handle(
         judged = _without_history(claim, received, ruleset, _ELSEWHERE)
     else:
         return Outcome(raw, claim.claim_id, key=key, goes_on=True)
-    value = envelope(raw, decision_json(judged.decision, judged.claim, digest))
+    decision = decision_json(judged.decision, judged.claim, digest)
+    is_monitored = monitors and judged.decision.disposition is Disposition.FLAGGED
+    if is_monitored:
+        decision = monitored(decision)
+    value = envelope(raw, decision)
+    if monitors and len(value) > limits.message:
+        value = envelope(raw, shortened(decision))
     if len(value) > limits.message:
         said = f"claim and decision have {len(value)} bytes, {len(judged.decision.findings)} findings"
         problem = ClaimError("$", said, f"at most {limits.message} bytes ({_MOST_MESSAGE})")
         return Outcome(raw, claim.claim_id, error=problem, key=key)
-    changes = judged.remember() if judged.remember is not None else ()
+    changes = judged.remember(goes_on=monitors) if judged.remember is not None else ()
     charge = claim.total_charge_amount
-    return Outcome(value, claim.claim_id, judged.decision, key=key, changes=changes, charge=charge)
+    return Outcome(
+        value, claim.claim_id, judged.decision, key=key, changes=changes, charge=charge, is_monitored=is_monitored
+    )
 
 
 def take_status(
@@ -227,11 +245,11 @@ class Judged(NamedTuple):
 
     claim: Claim
     decision: Decision
-    remember: Callable[[], tuple[Change, ...]] | None = None
+    remember: Callable[..., tuple[Change, ...]] | None = None
 
 
 def judge(
-    claim: Claim, ruleset: RuleSet, memory: Memory | None, key: bytes | None, *, digest: str, received: date | None
+    claim: Claim, ruleset: Judge, memory: Memory | None, key: bytes | None, *, digest: str, received: date | None
 ) -> Judged:
     """Judge a claim with its member's history.
 
@@ -253,7 +271,7 @@ def judge(
     return Judged(looked.claim, decision, partial(memory.remember, looked, decision))
 
 
-def _without_history(claim: Claim, received: date | None, ruleset: RuleSet, history: History) -> Judged:
+def _without_history(claim: Claim, received: date | None, ruleset: Judge, history: History) -> Judged:
     if claim.received_date is None:
         claim = claim.changed(received_date=received)
     return Judged(claim, ruleset.evaluate(claim, history))

@@ -54,6 +54,7 @@ def clear_errors() -> Iterator[None]:
     from worker.folder import FolderError
     from worker.history import HistoryError
     from worker.kafka import KafkaProblemError
+    from worker.signing import RulesMismatchError, SignatureProblemError
 
     known = (
         SettingsError,
@@ -62,6 +63,8 @@ def clear_errors() -> Iterator[None]:
         HistoryError,
         ReferenceDataError,
         RuleDefinitionError,
+        RulesMismatchError,
+        SignatureProblemError,
     )
     try:
         yield

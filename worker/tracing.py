@@ -65,6 +65,8 @@ class Tracing:
         self._tracer = self._provider.get_tracer("claimscrub", __version__)
         self._propagator = TraceContextTextMapPropagator()
         self._group_id = settings.group_id
+        # Where claims go on as they came, what is sent on has to get there so; worker.modes sees to the rest.
+        self._unchanged = {None, settings.repartition_topic if settings.cleared_format == "claim" else None}
         # Faust's own hook. As a sensor of the app it would begin spans and never end them: Faust calls the end only for
         # events that a stream acknowledges, and ours acknowledges none.
         self._sensor = OpenTelemetrySensor(tracer=self._tracer)
@@ -97,10 +99,9 @@ class Tracing:
 
     def continued(self, output: Output, span: Span) -> Output:
         """The output with the span, and with its context instead of the one that the event had."""
-        headers = output.headers
-        if output.topic is not None:
-            headers = self._with_context(headers, span)
-        return output._replace(headers=headers, span=span)
+        if output.topic in self._unchanged:
+            return output._replace(span=span)
+        return output._replace(headers=self._with_context(output.headers, span), span=span)
 
     def _with_context(self, headers: Received, span: Span) -> Received:
         carrier: dict[str, str] = {}
@@ -108,7 +109,8 @@ class Tracing:
         if not carrier:  # the SDK is switched off
             return headers
         context: Headers = [(name, value.encode()) for name, value in carrier.items()]
-        return [*(header for header in headers if header[0].lower() not in _NAMES), *context]
+        # In front: what a worker writes behind a sender's headers is looked for at the end.
+        return [*context, *(header for header in headers if header[0].lower() not in _NAMES)]
 
     def failed(self, span: Span, error: Exception) -> None:
         """The event could not be decided, and stops the worker."""
@@ -168,6 +170,8 @@ def _outcome(output: Output) -> str:
         return "repartitioned"
     if outcome.is_release:
         return "released"
+    if outcome.is_monitored:
+        return "monitored"
     return "status" if outcome.disposition is None else outcome.disposition.value
 
 

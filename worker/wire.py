@@ -110,6 +110,14 @@ class OverrideContent(TypedDict):
     flagged_event_id: Annotated[str, Field(description="Event id of the flagged record.")]
 
 
+class LeftOutContent(TypedDict):
+    """How many there were."""
+
+    findings: Annotated[int, Field(ge=0)]
+    not_evaluated: Annotated[int, Field(ge=0)]
+    silenced: Annotated[int, Field(ge=0)]
+
+
 class DecisionContent(TypedDict):
     """The answer to one claim: the same claim, history and rule set give the same, byte for byte."""
 
@@ -127,6 +135,12 @@ class DecisionContent(TypedDict):
     override: NotRequired[Annotated[OverrideContent, Field(description="Only in decisions of released claims.")]]
     mode: NotRequired[
         Annotated[Literal["monitor"], Field(description="Only in monitor mode: the claim went on whatever was found.")]
+    ]
+    left_out: NotRequired[
+        Annotated[
+            LeftOutContent,
+            Field(description="Only in monitor mode, of a decision too large to be published: its lists are empty."),
+        ]
     ]
 
 

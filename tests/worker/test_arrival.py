@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.codec import Arrival, Headers, cloud_event_headers, is_carried_on
+from worker.codec import Arrival, Headers, SentHeaders, cloud_event_headers, is_carried_on
 
 SUBMITTED, REPARTITION = "claims.submitted", "claims.repartition"
 CAME = Arrival(SUBMITTED, 3, 42, 1_786_000_000_000)
@@ -21,7 +21,8 @@ class Record(NamedTuple):
     partition: int = 7
     offset: int = 9
     timestamp: int = 1_786_000_009_000
-    headers: Headers = []  # noqa: RUF012
+    headers: SentHeaders = []  # noqa: RUF012
+    key: bytes | None = None
 
 
 HERE = Arrival(*Record()[:4])
@@ -46,23 +47,48 @@ def test_an_event_that_was_sent_on_came_where_its_header_says(
 ) -> None:
     """Any place and time there may be in Kafka goes through the header."""
     came = Arrival(topic, partition, offset, timestamp)
-    record = Record(headers=[("traceparent", b"00-abc"), *came.headers()])
+    record = Record(headers=[("traceparent", b"00-abc"), *came.headers(b"key")])
 
     assert Arrival.of(record, REPARTITION) == came
 
 
 def test_headers_of_other_topics_do_not_count() -> None:
     """A sender can't give an event another id, or another date of receipt."""
-    record = Record(SUBMITTED, headers=CAME.headers())
+    record = Record(SUBMITTED, headers=CAME.headers(b"key"))
 
     assert Arrival.of(record, REPARTITION) == HERE._replace(topic=SUBMITTED)
 
 
-def test_the_first_header_counts() -> None:
-    """A worker writes one; what stands behind it is somebody else's."""
+def test_the_last_header_counts() -> None:
+    """A worker writes it behind those of the sender, who can't give an event another id with one of its own."""
     other = CAME._replace(offset=43)
 
-    assert Arrival.of(Record(headers=[*CAME.headers(), *other.headers()]), REPARTITION) == CAME
+    assert Arrival.of(Record(headers=[*other.headers(b"key"), *CAME.headers(b"key")]), REPARTITION) == CAME
+    assert Arrival.of(Record(headers=[*CAME.headers(b"key"), ("mine", b"1")]), REPARTITION) == HERE
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["mine", "ce_id", "claimscrub_key", "claimscrub_origin"]), st.none() | st.binary(max_size=3)
+        )
+    ),
+    st.none() | st.binary(max_size=3),
+)
+def test_what_a_worker_adds_on_the_way_is_taken_away(headers: SentHeaders, key: bytes | None) -> None:
+    """Key and headers come out as they were sent, whatever the sender calls its headers; no key is not an empty one."""
+    record = Record(headers=[*headers, *CAME.headers(key)], key=b"member")
+
+    assert Arrival.of(record, REPARTITION).key_and_headers(record) == (key, headers)
+
+
+def test_an_event_that_an_earlier_version_sent_on() -> None:
+    """It said nothing of the key, so the member's stays."""
+    record = Record(headers=[("mine", b"1"), CAME.headers(None)[-1]], key=b"member")
+
+    assert CAME.key_and_headers(record) == (b"member", [("mine", b"1")])
+    direct = Record(SUBMITTED, headers=[("mine", b"1")], key=None)
+    assert Arrival.of(direct, REPARTITION).key_and_headers(direct) == (None, [("mine", b"1")])
 
 
 @pytest.mark.parametrize(
@@ -86,15 +112,15 @@ def test_the_first_header_counts() -> None:
 )
 def test_a_header_that_says_no_place_does_not_count(said: bytes) -> None:
     """Where it is malformed the record itself is all that is known."""
-    ((name, _),) = CAME.headers()
+    name, _ = CAME.headers(b"key")[-1]
 
     assert Arrival.of(Record(headers=[(name, said)]), REPARTITION) == HERE
 
 
 def test_a_missing_header_does_not_count() -> None:
     """Nor does one without a value, as Kafka allows."""
-    ((name, _),) = CAME.headers()
-    without_value: Headers = [(name, None)]  # type: ignore[list-item]
+    name, _ = CAME.headers(b"key")[-1]
+    without_value: SentHeaders = [(name, None)]
 
     assert Arrival.of(Record(), REPARTITION) == HERE
     assert Arrival.of(Record(headers=without_value), REPARTITION) == HERE
@@ -102,7 +128,8 @@ def test_a_missing_header_does_not_count() -> None:
 
 def test_where_an_event_came_is_not_published() -> None:
     """The header is between workers; those of the sender go on."""
-    headers = [("traceparent", b"00-abc"), *CAME.headers()]
+    headers: Headers = [("traceparent", b"00-abc")]
+    headers += [(name, value or b"") for name, value in CAME.headers(b"key")]
 
     assert [name for name, _ in headers if is_carried_on(name)] == ["traceparent"]
     published = cloud_event_headers(None, None, CAME.event_id, headers)
