@@ -626,7 +626,7 @@ def _without_blanks(reader: TypeAdapter[_Read], raw: bytes | str, error: Validat
             "$", f"{count} faults", f"what the schema says ({schema_command})", _claim_id_of(raw)
         ) from None
     errors = error.errors(include_url=False)
-    if any(not _is_blank(each["input"]) or each["loc"] == ("claim_id",) for each in errors):
+    if any(not _is_blank(each["input"]) or each["loc"] in ((), ("claim_id",)) for each in errors):
         raise _claim_error(error, raw, schema_command) from None
     content = _parse(raw)
     for each in reversed(errors):  # from the end, so that the positions of what stands before hold
