@@ -140,6 +140,10 @@ class Mutator:
         self._ruleset = ruleset
         self._number = 0
 
+    def begin(self, random: Random) -> None:
+        """Make what follows of another source of chance."""
+        self.random, self._number = random, 0
+
     # ---- what they are made of
 
     @cached_property
@@ -170,7 +174,7 @@ class Mutator:
         content["claim_id"] = (
             f"F{self._number}" if self.random.random() < 0.9 else self.random.choice(("F1", "F2", "é", ""))
         )
-        return self._broken(content)
+        return self.broken(content)
 
     def status(self) -> bytes:
         """A claim status event, or what is left of it."""
@@ -182,7 +186,7 @@ class Mutator:
             "status_date": "2026-08-12",
             "claim_id": f"F{self.random.randrange(1, self._number + 2)}",
         }
-        return self._broken(content)
+        return self.broken(content)
 
     def override(self) -> bytes:
         """An override event, or what is left of it."""
@@ -192,16 +196,16 @@ class Mutator:
                 "erin.example", "known to the payer", datetime(2026, 8, 10, tzinfo=UTC), "claims.submitted-0-0"
             )
             event = override_event(flagged, override)
-            return self._damaged(event) if self.random.random() < 0.7 else event
-        return self._broken({"override": {"user": "e", "reason": "r"}, "flagged": json.loads(flagged)})
+            return self.damaged(event) if self.random.random() < 0.7 else event
+        return self.broken({"override": {"user": "e", "reason": "r"}, "flagged": json.loads(flagged)})
 
     def x12(self) -> bytes:
         """X12 837 text, or what is left of it."""
-        return self._x12(self.random.choice(self._texts))
+        return self.broken_x12(self.random.choice(self._texts))
 
     def answer(self) -> bytes:
         """A 277CA or 835, or what is left of it."""
-        return self._x12(self.random.choice(self._answers))
+        return self.broken_x12(self.random.choice(self._answers))
 
     def key(self, raw: bytes) -> bytes | None:
         """The member's key mostly, else any."""
@@ -213,12 +217,12 @@ class Mutator:
 
     # ---- what goes wrong
 
-    def _broken(self, content: dict[str, Any]) -> bytes:
+    def broken(self, content: dict[str, Any]) -> bytes:
         """Nothing, a few values, or the bytes."""
         for _ in range(self.random.choice((0, 0, 1, 1, 1, 2, 3))):
             self._change(content)
         raw = json.dumps(content, ensure_ascii=self.random.random() < 0.5).encode(errors="surrogatepass")
-        return self._damaged(raw) if self.random.random() < 0.25 else raw
+        return self.damaged(raw) if self.random.random() < 0.25 else raw
 
     def _change(self, content: dict[str, Any]) -> None:
         holder: Any = content
@@ -234,7 +238,8 @@ class Mutator:
             break
         self.random.choice(_CHANGES)(self.random, holder, place)
 
-    def _damaged(self, raw: bytes) -> bytes:
+    def damaged(self, raw: bytes) -> bytes:
+        """Any bytes with some of them changed."""
         changed = bytearray(raw)
         for _ in range(self.random.choice((1, 1, 1, 2, 8))):
             start = self.random.randrange(len(changed) + 1)
@@ -252,7 +257,8 @@ class Mutator:
                     changed[start:end] = self.random.randbytes(end - start)
         return bytes(changed[:_MOST_BYTES])
 
-    def _x12(self, raw: bytes) -> bytes:
+    def broken_x12(self, raw: bytes) -> bytes:
+        """X12 text with nothing, a few segments or elements, or its bytes changed."""
         separator, element = raw[105:106], raw[3:4]
         segments = raw.split(separator)
         for _ in range(self.random.choice((0, 1, 1, 2, 4))):
@@ -274,7 +280,7 @@ class Mutator:
             if not segments:
                 return b""
         text = separator.join(segments)
-        return self._damaged(text) if self.random.random() < 0.3 else text[:_MOST_BYTES]
+        return self.damaged(text) if self.random.random() < 0.3 else text[:_MOST_BYTES]
 
 
 def _put_text(random: Random, holder: Any, place: Any) -> None:
