@@ -64,9 +64,8 @@ docs: $(READY)  ## Write the pages about the rules and the metrics anew
 	$(BIN)/claimscrub rules docs docs/rules
 	$(BIN)/python -m worker.metrics > docs/metrics.md
 
-schema: $(READY)  ## Write the published JSON Schemas anew
-	$(BIN)/claimscrub schema > docs/contract/claim.schema.json
-	$(BIN)/claimscrub schema --kind status > docs/contract/status.schema.json
+schema: $(READY)  ## Write the contract of the topics anew: JSON Schemas, AsyncAPI, examples
+	$(BIN)/claimscrub schema --out docs/contract
 
 samples: $(READY)  ## Write the X12 samples of the tests and of the demo anew
 	$(BIN)/python -m tests.x12.make_samples

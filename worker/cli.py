@@ -19,7 +19,7 @@ from pydantic import SecretStr
 from pydantic_core import to_json
 from rich.table import Table
 
-from rules import Disposition, __version__, claim_schema
+from rules import Disposition, __version__
 from worker.answers import (
     Writer,
     clock_control_number,
@@ -40,10 +40,10 @@ from worker.reference_cli import reference
 from worker.rulebook import load_rulebook, members_of
 from worker.rules_cli import rules_group
 from worker.settings import PREFIX, Settings, load_settings
-from worker.status import status_schema
 from worker.status_cli import status_group
 from worker.terminal import CLEARED, DAY, FLAGGED, UNREADABLE, clear_errors, console, say, today
 from worker.watch_cli import watch
+from worker.wire import DecisionContent
 from worker.x12.envelope import LAST_CONTROL_NUMBER, Written
 
 _Result = TypeVar("_Result")
@@ -349,15 +349,30 @@ def settings() -> None:
 @main.command()
 @click.option(
     "--kind",
-    type=click.Choice(["claim", "status"]),
+    type=click.Choice(["claim", "decision", "deadletter", "status", "override"]),
     default="claim",
     show_default=True,
-    help="Of a claim event, or of a claim status event.",
+    help="Of which message.",
 )
-def schema(kind: str) -> None:
-    """Print the JSON Schema of a claim event, or of a claim status event."""
-    printed = claim_schema() if kind == "claim" else status_schema()
-    click.echo(to_json(printed, indent=2).decode())
+@click.option("--asyncapi", is_flag=True, help="Print the AsyncAPI document of all topics instead.")
+@click.option(
+    "--out",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Write the whole contract there instead: schemas, AsyncAPI, examples.",
+)
+def schema(kind: str, asyncapi: bool, folder: Path | None) -> None:
+    """Print the JSON Schema of a message: a claim event, a decision with its claim, a dead letter's headers, …"""
+    from worker import asyncapi as contract
+
+    with clear_errors():
+        if folder is not None:
+            contract.write(folder)
+        elif asyncapi:
+            click.echo(contract.asyncapi_text(), nl=False)
+        else:
+            click.echo(contract.pretty(contract.SCHEMAS[kind]()), nl=False)
 
 
 main.add_command(reference)
@@ -500,7 +515,7 @@ def _line(content: Any) -> bytes:
     return to_json(content) + b"\n"
 
 
-def _with_claim(item: Item, decision: dict[str, Any]) -> bytes:
+def _with_claim(item: Item, decision: DecisionContent) -> bytes:
     """As it stands on the topics, and the source; on one line, however the claim was laid out."""
     claim = item.raw.translate(None, b"\r\n")
     return envelope(claim, to_json(decision))[:-1] + b',"source":' + to_json(item.source) + b"}\n"

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, Self
 
 import msgspec
 from pydantic_core import to_json
 
 from rules import Claim, Decision, Disposition, Finding, Unevaluated
-from rules.engine.decision import Considered
+from rules.engine.decision import Change, Considered, Silenced
+from worker.wire import (
+    ChangeContent,
+    DecisionContent,
+    FindingContent,
+    HistoryContent,
+    SilencedContent,
+    UnevaluatedContent,
+)
 from worker.x12 import Place, places
 
 Headers = list[tuple[str, bytes]]
@@ -27,6 +35,8 @@ OVERRIDE = ("ce_type", f"claimscrub.claim.override.{VERSION}".encode())
 _CONTENT_JSON = ("content-type", JSON_TYPE)
 _ORIGIN = "claimscrub_origin"
 """Header of an event on its way to its member's partition: where and when it had come."""
+_KEY = "claimscrub_key"
+"""Header beside it: the key with which it had come; without a value if it had none."""
 _CONTENT_UNKNOWN = ("content-type", UNKNOWN_TYPE)
 _ORIGIN_PATTERN = re.compile(rb"([\w.-]{1,249}) (\d{1,10}) (\d{1,19}) (-?\d{1,19})")
 RESUBMITTED = "claimscrub_resubmitted"
@@ -34,14 +44,23 @@ RESUBMITTED = "claimscrub_resubmitted"
 become of it can be told."""
 RESUBMITTED_BY = "claimscrub_resubmitted_by"
 """Header beside it: who sent it again."""
-_NOT_CARRIED_ON = frozenset({"content-type", _ORIGIN})
+_ID, _TYPE, _SUBJECT, _DECISION = "claimscrub_id", "claimscrub_type", "claimscrub_subject", "claimscrub_decision"
+"""Headers behind those of a claim that goes on as it came: what `ce_id`, `ce_type` and `ce_subject` say elsewhere, and
+the decision."""
+_MODE = "claimscrub_mode"
+MONITOR = "monitor"
+MONITORED = (_MODE, MONITOR.encode())
+"""Header of a claim that would have been flagged, and went on."""
+_AFTER_ID = "-monitor"
+_IN_DECISION = b',"mode":"monitor"}'
+_NOT_CARRIED_ON = frozenset({"content-type", _ORIGIN, _KEY, _ID, _TYPE, _SUBJECT, _DECISION, _MODE})
 _BEFORE_CLAIM = b'{"claim":'
 _BEFORE_DECISION = b',"decision":'
 UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 """What reading JSON with msgspec raises."""
 
 
-def decision_content(decision: Decision, claim: Claim, input_digest: str) -> dict[str, Any]:
+def decision_content(decision: Decision, claim: Claim, input_digest: str) -> DecisionContent:
     """A decision as it is published.
 
     Args:
@@ -59,7 +78,7 @@ def decision_content(decision: Decision, claim: Claim, input_digest: str) -> dic
         "findings": [_finding_content(finding, where.get(finding.path)) for finding in findings],
         "not_evaluated": [_unevaluated_content(each) for each in decision.not_evaluated],
         "contract": decision.contract,
-        "silenced": [each._asdict() for each in decision.silenced],
+        "silenced": [_silenced_content(each) for each in decision.silenced],
         "history": _history_content(decision.history),
         "rule_set": {"version": decision.rule_set_version, "digest": decision.rule_set_digest},
         "input_digest": input_digest,
@@ -92,6 +111,61 @@ def parts_of(raw: bytes) -> tuple[bytes, bytes]:
     if envelope(claim, decision) != raw:
         raise ValueError("no envelope")
     return claim, decision
+
+
+class Published(NamedTuple):
+    """What a record of the cleared or flagged topic says, in whichever format.
+
+    Attributes:
+        claim: the claim event's own bytes.
+        decision: in JSON.
+        event_id: of the record; blank where it names none.
+    """
+
+    claim: bytes
+    decision: bytes
+    event_id: str
+
+
+def published(value: bytes, headers: Iterable[tuple[str, bytes | None]]) -> Published:
+    """Read a record of the cleared or flagged topic.
+
+    Args:
+        value: of the record.
+        headers: of the record, in their order: where a name is repeated, the last one is ours.
+
+    Raises:
+        MsgspecError, ValueError, RecursionError: it is none.
+    """
+    named = dict(headers)
+    decision = decision_header(named)
+    if decision is None:
+        return Published(*parts_of(value), _text(named.get("ce_id")))
+    return Published(value, decision, _text(named.get(_ID)))
+
+
+def decision_header(headers: Mapping[str, bytes | None]) -> bytes | None:
+    """The decision about a claim that goes on as it came; None where it is in an envelope."""
+    return headers.get(_DECISION)
+
+
+def is_monitored(headers: Mapping[str, bytes | None]) -> bool:
+    """Whether a record of the cleared or flagged topic is about a claim that went on although it was flagged."""
+    return headers.get(_MODE) == MONITORED[1]
+
+
+def event_id_of(headers: Mapping[str, bytes | None]) -> str:
+    """Of a record of the cleared or flagged topic; blank where it names none."""
+    return _text(headers.get("ce_id" if decision_header(headers) is None else _ID))
+
+
+def _text(header: bytes | None) -> str:
+    return (header or b"").decode(errors="replace")
+
+
+def monitored(decision: bytes) -> bytes:
+    """A decision that flags the claim, marked as one that does not hold it back."""
+    return decision[:-1] + _IN_DECISION
 
 
 def cloud_event_headers(
@@ -159,19 +233,19 @@ class Arrival(NamedTuple):
         return f"{self.topic}-{self.partition}-{self.offset}"
 
 
-def _history_content(history: Considered | None) -> dict[str, Any] | None:
+def _history_content(history: Considered | None) -> HistoryContent | None:
     if history is None:
         return None
     claims, held_since, not_known = history
     return {"claims": claims, "held_since": held_since, "not_known": not_known}
 
 
-def _finding_content(finding: Finding, place: Place | None) -> dict[str, Any]:
+def _finding_content(finding: Finding, place: Place | None) -> FindingContent:
     return {
         "rule_id": finding.rule_id,
         "name": finding.name,
         "title": finding.title,
-        "severity": finding.severity.value,
+        "severity": finding.severity,
         "category": finding.category,
         "carc": finding.carc,
         "alternative_carc": finding.alternative_carc,
@@ -197,9 +271,25 @@ def _finding_content(finding: Finding, place: Place | None) -> dict[str, Any]:
         ],
         "effective_from": finding.effective_from,
         "effective_to": finding.effective_to,
-        "change": None if finding.change is None else finding.change._asdict(),
+        "change": None if finding.change is None else _change_content(finding.change),
     }
 
 
-def _unevaluated_content(each: Unevaluated) -> dict[str, Any]:
+def _change_content(change: Change) -> ChangeContent:
+    return {"severity": change.severity, "by": change.by, "why": change.why}
+
+
+def _silenced_content(each: Silenced) -> SilencedContent:
+    return {
+        "rule_id": each.rule_id,
+        "name": each.name,
+        "line": each.line,
+        "severity": each.severity,
+        "message": each.message,
+        "by": each.by,
+        "why": each.why,
+    }
+
+
+def _unevaluated_content(each: Unevaluated) -> UnevaluatedContent:
     return {"rule_id": each.rule_id, "name": each.name, "line": each.line, "reason": each.reason}

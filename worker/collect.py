@@ -19,6 +19,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from worker.answers import MOST_BYTES, MOST_CLAIMS, Envelope, Writer, described, notes, require_free
+from worker.codec import decision_header, envelope, is_monitored
 from worker.folder import FolderError, Stop, flush_folder, only_one, rename_durably, write_durably, write_to_disk
 from worker.kafka import KafkaProblemError, KafkaSilentError, reader_config, require_topics, topic_ids
 from worker.settings import Settings
@@ -224,13 +225,22 @@ class _Collection:
                 end = ends[place]
                 offset = message.offset()
                 if error is None and offset < end:
-                    values.append(message.value() or b"")
-                    size += len(values[-1])
+                    found = self._envelopes_of(message)
+                    values += found
+                    size += sum(map(len, found))
                     offset += 1
                 following[place] = min(offset, end)
                 if offset >= end:
                     del ends[place]
         return values, following
+
+    def _envelopes_of(self, message: Any) -> tuple[bytes, ...]:
+        """A record's envelope; none for a flagged claim that went on, as the cleared topic has it too."""
+        headers = dict(message.headers() or ())
+        if message.topic() == self._settings.flagged_topic and is_monitored(headers):
+            return ()
+        value, decision = message.value() or b"", decision_header(headers)
+        return (value if decision is None else envelope(value, decision),)
 
     def _finish(self, values: list[bytes], following: dict[tuple[str, int], int]) -> None:
         """Make a round happen: its files and its position."""

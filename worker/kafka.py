@@ -244,7 +244,7 @@ def wait_for_topics(settings: Settings, waiting: Callable[[str], None]) -> int:
             waiting(str(error))
             time.sleep(0.5)
     _check_permissions(settings)
-    missing = [name for name in _topics(settings) if name not in found]
+    missing = [name for name in all_topics(settings) if name not in found]
     if missing:
         without = f", or set {PREFIX}X12_TOPIC to nothing" if missing == [settings.x12_topic] else ""
         raise KafkaProblemError(f"no topic {', '.join(missing)}; make them with: claimscrub topics create{without}")
@@ -273,9 +273,9 @@ def create_topics(settings: Settings) -> dict[str, bool]:
     counts = [found[name] for name in settings.topics if name in found]
     partitions = max(counts, default=settings.partitions)
     admin = AdminClient(confluent_config(settings))
-    made = {name: name not in found for name in _topics(settings)}
+    made = {name: name not in found for name in all_topics(settings)}
     wanted = [
-        NewTopic(name, partitions, settings.replication_factor, config=_topic_config(settings, name))
+        NewTopic(name, partitions, settings.replication_factor, config=topic_config(settings, name))
         for name, missing in made.items()
         if missing
     ]
@@ -435,11 +435,11 @@ def _check_allowed(settings: Settings, kind: str, name: str, needed: Iterable[Ac
             raise KafkaProblemError(denied(settings, operation.name.capitalize(), kind, name))
 
 
-def _topics(settings: Settings) -> tuple[str, ...]:
+def all_topics(settings: Settings) -> tuple[str, ...]:
     return (*settings.topics, settings.x12_topic) if settings.x12_topic else settings.topics
 
 
-def _topic_config(settings: Settings, name: str) -> dict[str, str]:
+def topic_config(settings: Settings, name: str) -> dict[str, str]:
     config = {_SIZE: str(_message_bytes(settings, name))}
     if name == settings.history_topic:
         config |= _COMPACTED

@@ -20,7 +20,7 @@ from pydantic_core import to_json
 
 from rules import Claim, ClaimError, Disposition
 from rules.engine.claim import published_schema, read_json
-from worker.codec import OVERRIDE, UNREADABLE, Headers, envelope, event_headers, is_carried_on, parts_of
+from worker.codec import MONITOR, OVERRIDE, UNREADABLE, Headers, envelope, event_headers, is_carried_on, parts_of
 
 MOST_BYTES: Final = 16_384
 """What an override adds to the flagged record at most."""
@@ -206,4 +206,7 @@ def _read_flagged(raw: bytes) -> Flagged:
         raise wrong
     if content.get("disposition") != Disposition.FLAGGED.value:
         raise ClaimError("flagged.decision.disposition", "not flagged", "a record of the flagged topic", claim_id)
+    if content.get("mode") == MONITOR:
+        expected = "a claim that was held back: in monitor mode it has gone on already"
+        raise ClaimError("flagged.decision.mode", MONITOR, expected, claim_id)
     return Flagged(claim, content)

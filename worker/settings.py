@@ -94,6 +94,16 @@ class Settings(BaseSettings):
     delivery: Literal["exactly_once", "at_least_once"] = Field(
         "exactly_once", description="exactly_once: in transactions; at_least_once: a killed worker's claims come twice."
     )
+    cleared_format: Literal["envelope", "claim"] = Field(
+        "envelope",
+        description="What the cleared topic carries: an envelope of claim and decision; or the claim as it came, the"
+        " decision in a header.",
+    )
+    mode: Literal["enforce", "monitor"] = Field(
+        "enforce",
+        description="enforce: flagged claims are held back; monitor: every readable claim goes on, what would be"
+        " flagged is published to the flagged topic as well.",
+    )
     batch_records: int = Field(2_000, ge=1, description="Most claims of a batch, which is published in one go.")
     batch_bytes: int = Field(
         8_388_608, ge=1_024, description="Most bytes that a batch publishes, unless it is one claim."

@@ -364,6 +364,7 @@ class TextPrinter:
             decided.decision.payer,
             Text(words.amount(decided.amount), "bold"),
             rules,
+            *([Text("monitored: has gone on", "bold yellow")] if decided.decision.is_monitored else []),
         )
         codes = [f"{name} {code}" for name, code in (("CARC", first.carc), ("RARC", first.rarc)) if code]
         where = f"line {first.line}, {first.field}" if first.line else first.field

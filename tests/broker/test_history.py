@@ -256,6 +256,30 @@ def test_a_disk_of_another_topic_is_refused(remembering: Pipeline) -> None:
     assert "remove the folder" in ended.stderr.splitlines()[-1]
 
 
+def test_a_lost_history_topic_is_rebuilt(remembering: Pipeline) -> None:
+    """A group of its own decides everything again into topics nobody reads, and so fills a new history topic."""
+    remembering.topics["history"] += "-anew"
+    shutil.rmtree(remembering.folder / "state")
+    kept = {name: remembering.topics[name] for name in ("submitted", "status", "overrides", "history")}
+    scratch = {name: f"{topic}-rebuilt" for name, topic in remembering.topics.items() if name not in kept}
+    rebuild = Pipeline(
+        remembering.kafka,
+        f"{remembering.prefix}rebuild-",
+        remembering.folder,
+        extra={"CLAIMSCRUB_X12_TOPIC": ""},
+        topics=kept | scratch,
+    )
+    rebuild.create_topics()
+    before = remembering.count()
+    with rebuild.worker():
+        eventually(lambda: rebuild.count() == 1)
+    rebuild.close()
+    assert remembering.count() == before
+    _decide(remembering, claim_of(1, 2))
+
+    assert "HIS001" in _findings(remembering, "M1-2")
+
+
 def _status(pipeline: Pipeline, status: str, **more: str) -> bytes:
     """A status of claim 1 of member 1."""
     content = {"payer": {"key": "MEDICARE_FFS"}, "member_number": member_number(1), "claim_id": "M1-1"}

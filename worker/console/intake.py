@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from operator import add
 from typing import Any
 
+from worker.codec import event_id_of
 from worker.console.outputs import (
     DecidedClaim,
     OutputFinding,
@@ -101,7 +102,7 @@ class Intake:
     # ---- records
 
     def _cleared(self, record: Received) -> None:
-        decision, submitter, amount = read_cleared(record.value)
+        decision, submitter, amount = read_cleared(record.value, record.headers)
         event_id = _event_id(record)
         row = (decision.claim_id, event_id, record.timestamp)
         if self._db.execute("INSERT OR IGNORE INTO cleared VALUES (?, ?, ?)", row).rowcount == 0:
@@ -388,4 +389,4 @@ _STATE = f"""SELECT
 
 def _event_id(record: Received) -> str:
     """Of an output; the place where it stands, should it have none."""
-    return text(record.headers, "ce_id") or "-".join(map(str, record.place))
+    return event_id_of(record.headers) or "-".join(map(str, record.place))

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from rules import Claim, ClaimError
-from worker.codec import RESUBMITTED, RESUBMITTED_BY, UNREADABLE
+from worker.codec import MONITOR, RESUBMITTED, RESUBMITTED_BY, UNREADABLE, decision_header, envelope
 from worker.console.views import Place
 
 MEANT_CODE = "63685"
@@ -23,6 +23,7 @@ _CONNECT = "__connect.errors."
 _X12 = "claimscrub.x12."
 _X12_PARTS = ("interchange", "group", "transaction", "segment")
 _EVENT_HEADERS = "ce_"
+_NO_HEADERS: Mapping[str, bytes] = {}
 _KEPT_HEADERS = frozenset({RESUBMITTED, RESUBMITTED_BY, "content-type", "traceparent", "tracestate"})
 
 
@@ -85,6 +86,12 @@ class OutputDecision(msgspec.Struct):
     payer: str
     findings: list[OutputFinding] = []
     override: Release | None = None
+    mode: str = ""
+
+    @property
+    def is_monitored(self) -> bool:
+        """The claim went on although it was flagged."""
+        return self.mode == MONITOR
 
 
 class _Decided(msgspec.Struct):
@@ -141,16 +148,19 @@ class DecidedClaim(NamedTuple):
         return [finding for finding in self.decision.findings if finding.severity == "error"]
 
 
-def read_cleared(value: bytes | None) -> tuple[OutputDecision, str, int]:
-    """Decision, submitter and charge in cents of a record of the cleared topic.
+def read_cleared(
+    value: bytes | None, headers: Mapping[str, bytes | None] = _NO_HEADERS
+) -> tuple[OutputDecision, str, int]:
+    """Decision, submitter and charge in cents of a record of the cleared topic, in whichever format.
 
     Raises:
         UnreadableError: it is none.
     """
+    value, decision = value or b"", decision_header(headers)
     try:
-        decided = _read_decided(value or b"")
+        decided = _read_decided(value) if decision is None else _Decided(_read_claim(value), _read_decision(decision))
     except UNREADABLE:
-        claim, raw = _read_slowly(value)
+        claim, raw = _read_slowly(value if decision is None else envelope(value, decision))
         decided = _Decided(claim, _read_decision(raw))
     return decided.decision, _code(decided.claim.submitter_id), _charge(decided.claim)
 

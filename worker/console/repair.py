@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
 from rules import Claim, ClaimError
-from worker.codec import RESUBMITTED, RESUBMITTED_BY, Headers, is_carried_on, parts_of
+from worker.codec import RESUBMITTED, RESUBMITTED_BY, Headers, event_id_of, is_carried_on, published
 from worker.console.records import read_record
 from worker.console.views import Place
 from worker.inputs import Item, only_claim
@@ -216,10 +216,9 @@ def release(settings: Settings, place: Place, user: str, reason: str) -> str:
         raise ClaimError("place", f"of topic {place.topic}", f"a record of {settings.flagged_topic}")
     record = read_record(settings, place)
     flagged = record.value or b""
-    event_id = next((value.decode() for name, value in record.headers if name == "ce_id"), "")
-    override = Override(user, reason, datetime.now(UTC), event_id)
+    override = Override(user, reason, datetime.now(UTC), event_id_of(dict(record.headers)))
     event = override_event(flagged, override)
-    claim = Claim.from_json(parts_of(flagged)[0])
+    claim = Claim.from_json(published(flagged, record.headers).claim)
     _check_names_nobody(f"{reason} {user}", claim)
     headers = override_headers(override, claim.claim_id, record.headers)
     publish_one(settings, settings.overrides_topic, record.key, event, headers)

@@ -67,7 +67,8 @@ class Answered(NamedTuple):
 
     @property
     def is_cleared(self) -> bool:
-        return bool(self.decision["disposition"] == Disposition.CLEARED)
+        """The claim goes on: nothing flagged it, or it was not held back."""
+        return bool(self.decision["disposition"] == Disposition.CLEARED or self.decision.get("mode") == "monitor")
 
 
 class Batch(NamedTuple):

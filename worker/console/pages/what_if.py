@@ -11,7 +11,7 @@ from nicegui import ui
 
 from rules import ClaimError
 from rules.engine.examples import as_json, claim_content
-from worker.codec import parts_of
+from worker.codec import published
 from worker.console import addresses, what_if, words
 from worker.console.layout import (
     ask,
@@ -57,7 +57,7 @@ async def _claim_of(service: Service, event_id: str) -> tuple[bytes, date | None
     if view is None:
         raise ClaimError("claim", "not held", "the event id of a flagged claim")
     record = await ask(read_record, service.settings, view.place)
-    claim, _ = parts_of(record.value or b"")
+    claim = published(record.value or b"", record.headers).claim
     received = view.decision.get("received_date")
     return claim, date.fromisoformat(received) if received else None
 
