@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any
 
 from rules import ClaimError, Disposition, RuleSet
 from worker.codec import Arrival, Headers, cloud_event_headers
@@ -17,20 +18,32 @@ from worker.monitor import Monitor
 from worker.pipeline import Limits, Outcome, handle, take_override, take_status
 from worker.settings import Settings
 
+if TYPE_CHECKING:
+    from worker.tracing import Tracing
+
 _BREATH_SECONDS = 0.005
 """Time for claims between two looks at the event loop, so that transactions of other partitions go on meanwhile."""
 _CLOCK_EVERY = 16
 
 
 class Scrubber:
-    """What the agent does with a partition's records."""
+    """What the agent does with a partition's records.
 
-    def __init__(self, settings: Settings, ruleset: RuleSet, monitor: Monitor) -> None:
+    Args:
+        settings: topics and limits.
+        ruleset: the rules that decide.
+        monitor: is told how long that takes.
+        tracing: makes a span for each event; None where events are not traced.
+    """
+
+    def __init__(self, settings: Settings, ruleset: RuleSet, monitor: Monitor, tracing: Tracing | None = None) -> None:
         self._settings = settings
         self._ruleset = ruleset
         self._monitor = monitor
         self._limits = Limits(settings.max_claim_bytes, settings.max_message_bytes)
         self._deadletters = DeadLetterLimit(settings.deadletter_run, settings.deadletter_share)
+        self._tracing = tracing
+        self._decide_one = self._decide if tracing is None else self._decide_traced
         self._topics: dict[Disposition | None, str] = {
             Disposition.CLEARED: settings.cleared_topic,
             Disposition.FLAGGED: settings.flagged_topic,
@@ -57,7 +70,7 @@ class Scrubber:
         began = time.perf_counter()
         until = began + _BREATH_SECONDS
         for number, record in enumerate(records, 1):
-            outputs.append(self._decide(record, memory))
+            outputs.append(self._decide_one(record, memory))
             now = time.perf_counter()
             took.append(now - began)
             if number % _CLOCK_EVERY == 0 and now >= until:
@@ -68,6 +81,19 @@ class Scrubber:
             began = now
         self._monitor.decision_seconds.observe_all(took)
         return outputs
+
+    def batch(self, stream: Any, event: Any) -> AbstractContextManager[None]:
+        """Around the deciding of one batch."""
+        return nullcontext() if self._tracing is None else self._tracing.batch(stream, event)
+
+    def _decide_traced(self, record: Any, memory: Memory) -> Output:
+        assert self._tracing is not None
+        span = self._tracing.begin(record)
+        try:
+            return self._tracing.continued(self._decide(record, memory), span)
+        except Exception as error:
+            self._tracing.failed(span, error)
+            raise
 
     def _decide(self, record: Any, memory: Memory) -> Output:
         arrival = Arrival.of(record, self._settings.repartition_topic)
@@ -113,9 +139,10 @@ class Scrubber:
         # The claim was judged, and its history stays as it is.
         outcome = Outcome(output.record.value, None, error=error, changes=output.changes)
         headers = self._headers(outcome, output.record, output.arrival)
-        return output._replace(
+        deadletter = output._replace(
             topic=self._settings.deadletter_topic, value=outcome.value, headers=headers, outcome=outcome
         )
+        return deadletter if self._tracing is None else self._tracing.continued(deadletter, output.span)
 
     def _headers(self, outcome: Outcome, record: Any, arrival: Arrival) -> Headers:
         headers = cloud_event_headers(outcome.disposition, outcome.claim_id, arrival.event_id, record.headers)
@@ -139,7 +166,8 @@ async def agent(stream: Any, app: Any, scrubber: Scrubber, lanes: Lanes) -> None
     async for event in stream.noack().events():
         lanes.begun()
         try:
-            await _decide(event.value, app, scrubber, lanes)
+            with scrubber.batch(stream, event):
+                await _decide(event.value, app, scrubber, lanes)
         except Exception as error:  # noqa: BLE001
             app.stop_because(error)
         finally:

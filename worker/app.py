@@ -87,7 +87,8 @@ def build_app(settings: Settings, ruleset: RuleSet, folder: Path, monitor: Monit
     )
     app.failure = None
     app.stop_because = partial(_stop_because, app)
-    scrubber = agents.Scrubber(settings, ruleset, monitor)
+    app.tracing = _tracing(settings)
+    scrubber = agents.Scrubber(settings, ruleset, monitor, app.tracing)
     members = members_of(settings, ruleset)
     alive, ready = Sign(folder / "alive"), Sign(folder / "ready")
     ready.hide()  # an earlier worker may have been killed
@@ -105,7 +106,7 @@ def build_app(settings: Settings, ruleset: RuleSet, folder: Path, monitor: Monit
         remember=remember,
         refused=scrubber.refused,
         failed=app.stop_because,
-        published=monitor.published,
+        published=monitor.published if app.tracing is None else app.tracing.ending(monitor.published),
         restored=restored,
     )
     app.transport = batch_transport(app, settings, lanes)
@@ -139,6 +140,14 @@ def build_app(settings: Settings, ruleset: RuleSet, folder: Path, monitor: Monit
             await asyncio.to_thread(splitter.stop, settings.stop_timeout_seconds)
 
     return app
+
+
+def _tracing(settings: Settings) -> Any:
+    if not settings.tracing:
+        return None
+    from worker.tracing import Tracing
+
+    return Tracing(settings)
 
 
 def _stop_because(app: Any, error: Exception) -> None:
@@ -206,6 +215,9 @@ def run_worker(settings: Settings, ruleset: RuleSet, monitor: Monitor) -> None:
                 raise _reason(app.failure, settings) from None
             if end.code:
                 raise
+        finally:
+            if app.tracing is not None:
+                app.tracing.stop()
 
 
 def _credentials(settings: Settings) -> Any:

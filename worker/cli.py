@@ -39,7 +39,7 @@ from worker.pipeline import input_digest, judge
 from worker.reference_cli import reference
 from worker.rulebook import load_rulebook, members_of
 from worker.rules_cli import rules_group
-from worker.settings import PREFIX, Settings, load_settings
+from worker.settings import PREFIX, Settings, SettingsError, load_settings
 from worker.status_cli import status_group
 from worker.terminal import CLEARED, DAY, FLAGGED, UNREADABLE, clear_errors, console, say, today
 from worker.watch_cli import watch
@@ -87,6 +87,7 @@ def worker(workers: int | None, supervised: bool) -> None:
         if supervised:
             stop_with_supervisor(settings)
         configure_logging(settings)
+        _check_tracing(settings)
         log = structlog.get_logger("claimscrub.worker")
         monitor = Monitor(settings)
         supervisor = None if workers is None else Supervisor(settings, workers)
@@ -112,6 +113,15 @@ def worker(workers: int | None, supervised: bool) -> None:
         monitor.stage = "joining the group"
         run_worker(settings, ruleset, monitor)
         log.info("stopped")
+
+
+def _check_tracing(settings: Settings) -> None:
+    if settings.tracing:
+        try:
+            import worker.tracing  # noqa: F401
+        except ImportError:
+            said = "tracing needs more packages; install them with: pip install claimscrub[tracing]"
+            raise SettingsError(f"{PREFIX}TRACING: {said}") from None
 
 
 def _interruptibly(call: Callable[[], _Result]) -> _Result:

@@ -49,6 +49,7 @@ class Output(NamedTuple):
         record: the input.
         arrival: where and when the input came first.
         outcome: what was decided.
+        span: of the event, where events are traced.
     """
 
     topic: str | None
@@ -59,6 +60,7 @@ class Output(NamedTuple):
     record: Any
     arrival: Arrival
     outcome: Outcome
+    span: Any = None
 
     @property
     def changes(self) -> tuple[Change, ...]:

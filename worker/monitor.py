@@ -108,7 +108,7 @@ class Monitor:
                 continue  # decided elsewhere, and its time counts there
             else:
                 self._statuses.add(1, "remembered" if outcome.changes else "none")
-            line = self._claim_log.line(output.arrival, outcome, output.record.headers)
+            line = self._claim_log.line(output.arrival, outcome, output.headers)
             if line is not None:
                 lines.append(line)
             if timestamp > 0:

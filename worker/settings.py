@@ -141,6 +141,10 @@ class Settings(BaseSettings):
         " the history is read from its topic at each start.",
     )
 
+    tracing: bool = Field(
+        False,
+        description="Traces each event with OpenTelemetry, as the variables OTEL_* say; needs claimscrub[tracing].",
+    )
     metrics_host: str = Field(
         "127.0.0.1",
         min_length=1,
