@@ -299,7 +299,7 @@ class RuleSet:
             return self._recognise(payer.payer_id, payer.filing_indicator, payer.name)
         if payer.key in self.profiles:
             return payer.key, ()
-        return ROOT, (_payer_not_known(f"payer key {payer.key} is not known"),)
+        return ROOT, (_payer_not_known("the payer key is not known"),)
 
     def _find_payer(self, payer_id: str, filing_indicator: str, name: str) -> tuple[str, tuple[Unevaluated, ...]]:
         key, why = self.recognition.recognise(payer_id, filing_indicator, name)
