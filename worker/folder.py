@@ -116,3 +116,15 @@ def rename_durably(source: Path, target: Path) -> None:
     flush_folder(target.parent)
     if source.parent != target.parent:
         flush_folder(source.parent)
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file that a user has named, whole or not at all.
+
+    Raises:
+        FolderError: it can't be written.
+    """
+    try:
+        write_durably(path, content)
+    except OSError as error:
+        raise FolderError(f"{path} can't be written: {error.strerror}") from None

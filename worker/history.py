@@ -34,6 +34,7 @@ from rules.engine.record import (
     NO_RECORD,
     Answer,
     MemberRecord,
+    bounded,
     delivered_before,
     history_of,
     not_to_be_released,
@@ -53,7 +54,8 @@ _CACHE_BYTES: Final = 33_554_432
 _WRITE_BUFFER_BYTES: Final = 8_388_608
 _BLOOM_BITS: Final = 10
 _BY_MONITOR: Final = "(sent on in monitor mode)"
-_DIGEST: Final = slice(7, 31)
+_MOST_BYTES: Final = 2_097_152
+DIGEST: Final = slice(7, 31)
 """Of `sha256:` and its hexadecimal digits: enough to tell the deliveries of one claim id apart."""
 
 Change = tuple[bytes, bytes]
@@ -173,6 +175,7 @@ class Memory:
         store: what stands.
         most_lines: of service lines and claims to keep of one member.
         place: number of the partition, and how many there are; a memory that has every member is the first of one.
+        most_bytes: of a member's record, which is one message.
     """
 
     def __init__(
@@ -182,10 +185,13 @@ class Memory:
         store: Store,
         most_lines: int = MOST_LINES,
         place: tuple[int, int] = (0, 1),
+        *,
+        most_bytes: int = _MOST_BYTES,
     ) -> None:
         self._members = members
         self._store = store
         self._most_lines = most_lines
+        self._most_bytes = most_bytes
         self._partition, self._partitions = place
         self._codes: Container[str] = ruleset.named
         self._lifetime: Container[str] = ruleset.lifetime_codes
@@ -252,7 +258,7 @@ class Memory:
             received: its receipt date, if it names none itself.
         """
         record = self.record(key)
-        digest = digest[_DIGEST]
+        digest = digest[DIGEST]
         if claim.received_date is None:
             before = delivered_before(record, claim.claim_id, digest)
             claim = claim.changed(received_date=received if before is None else before.claim.received_date)
@@ -313,7 +319,7 @@ class Memory:
         Raises:
             ClaimError: the claim must not be released; says why.
         """
-        record, digest = self.record(key), digest[_DIGEST]
+        record, digest = self.record(key), digest[DIGEST]
         if released_by(record, claim_id, digest) == event_id:
             return ()
         problem = not_to_be_released(record, claim_id, digest)
@@ -323,7 +329,11 @@ class Memory:
         return (*begun, self._stage(key, with_release(record, claim_id, digest, event_id)))
 
     def _stage(self, key: bytes, record: MemberRecord) -> Change:
-        raw = encoded(record)
+        raw, most_lines = encoded(record), self._most_lines
+        while len(raw) > self._most_bytes and most_lines > 1:  # claims with very long numbers
+            most_lines //= 2
+            record = bounded(record, self._lifetime, most_lines)
+            raw = encoded(record)
         self._staged[key] = _Staged(record, raw)
         return key, raw
 
@@ -352,6 +362,7 @@ class Shelf:
     Args:
         path: of its folder.
         cache: shared by all partitions.
+        is_lasting: what is written stands even if the process is killed; else it is read from the topic again.
 
     Attributes:
         reads: how often a key was looked up.
@@ -360,7 +371,7 @@ class Shelf:
         HistoryError: another process has the folder.
     """
 
-    def __init__(self, path: Path, cache: Cache) -> None:
+    def __init__(self, path: Path, cache: Cache, *, is_lasting: bool = False) -> None:
         self.path = path
         self.reads = 0
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -374,9 +385,12 @@ class Shelf:
             log.warning("history rebuilt", reason=f"{path} can't be read: {error}")
             shutil.rmtree(path, ignore_errors=True)
             self._rows = self._open(cache)
-        # What a crash takes from memory is in the topic: a log of its own would only be written twice.
-        self._without_log = WriteOptions()
-        self._without_log.disable_wal = True  # type: ignore[method-assign,assignment]
+        self._writing = WriteOptions()
+        if is_lasting:
+            self._writing.sync = True
+        else:
+            # What a crash takes from memory is in the topic: a log of its own would only be written twice.
+            self._writing.disable_wal = True  # type: ignore[method-assign,assignment]
 
     def _open(self, cache: Cache) -> Rdict:
         options = Options(raw_mode=True)
@@ -430,7 +444,7 @@ class Shelf:
         if position is not None:
             batch.put(_POSITION_KEY, position.to_bytes(8, "big"))
         try:
-            self._rows.write(batch, self._without_log)
+            self._rows.write(batch, self._writing)
         except Exception as error:  # noqa: BLE001
             raise HistoryError(f"{self.path} can't be written to, nothing is lost: {error}") from None
 
@@ -447,8 +461,9 @@ class Shelf:
 class Shelves:
     """A worker's shelves: those of partitions that it has had lately stay open."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, are_lasting: bool = False) -> None:
         self._folder = folder
+        self._are_lasting = are_lasting
         self._cache = Cache(_CACHE_BYTES)
         self._open: dict[int, Shelf] = {}
         self._reads_before = 0
@@ -466,7 +481,9 @@ class Shelves:
         """
         shelf = self._open.get(partition)
         if shelf is None:
-            shelf = self._open[partition] = Shelf(self._folder / str(partition), self._cache)
+            shelf = self._open[partition] = Shelf(
+                self._folder / str(partition), self._cache, is_lasting=self._are_lasting
+            )
         return shelf
 
     def keep(self, partitions: Container[int]) -> None:

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from rules import MemberRecord
 from worker.history import META_KEY, Change, Meta, decoded, meta_bytes, read_meta
-from worker.kafka import KafkaProblemError, confluent_config, enqueue, producer_config, require_topics
+from worker.kafka import (
+    KafkaProblemError,
+    confluent_config,
+    enqueue,
+    producer_config,
+    require_topics,
+    to_the_end_config,
+)
 from worker.members import partition_of
 from worker.settings import Settings
 
-_POLL_RECORDS = 5_000
-_POLL_SECONDS = 1.0
+_POLL_RECORDS = 500
+_POLL_SECONDS = 0.1
 _QUIET_SECONDS = 30
 _TIMEOUT_SECONDS = 10.0
 
@@ -29,7 +37,7 @@ def record_of(settings: Settings, key: bytes) -> MemberRecord | None:
     """
     partitions = require_topics(settings, [settings.history_topic])[settings.history_topic]
     latest = None
-    for found, value in _records(settings, partition_of(key, partitions)):
+    for found, value in records(settings, partition_of(key, partitions)):
         if found == key:
             latest = value
     return None if latest is None else decoded(latest)
@@ -55,7 +63,7 @@ def move_members(settings: Settings, say: Callable[[str], None]) -> int:
     moved = 0
     for partition in range(partitions):
         leaving: dict[bytes, bytes] = {}
-        for key, value in _records(settings, partition):
+        for key, value in records(settings, partition):
             if key == META_KEY:
                 meta = read_meta(value)
                 if meta is not None:
@@ -92,24 +100,21 @@ def _require_no_workers(settings: Settings) -> None:
         raise KafkaProblemError(f"{len(members)} workers of group {settings.group_id} run; stop them all first")
 
 
-def _records(settings: Settings, partition: int) -> Iterator[tuple[bytes, bytes | None]]:
-    """Key and value of each record of a partition that is committed, oldest first."""
-    consumer = Consumer(
-        {
-            **confluent_config(settings),
-            "group.id": f"{settings.group_id}-history",  # asked for, though nothing joins or commits
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-            "isolation.level": "read_committed",
-        }
-    )
-    consumer.assign([TopicPartition(settings.history_topic, partition, 0)])
-    quiet = 0
+def records(settings: Settings, partition: int) -> Iterator[tuple[bytes, bytes | None]]:
+    """Key and value of each record of a partition that is committed, oldest first, up to its end.
+
+    Raises:
+        KafkaProblemError: the brokers do not answer or refuse.
+    """
+    consumer = Consumer(to_the_end_config(settings, "history"))
+    consumer.assign([TopicPartition(settings.history_topic, partition, OFFSET_BEGINNING)])
+    heard = time.monotonic()
     try:
         while True:
             messages: list[Any] = consumer.consume(_POLL_RECORDS, _POLL_SECONDS)
-            quiet = 0 if messages else quiet + 1
-            if quiet >= _QUIET_SECONDS:
+            if messages:
+                heard = time.monotonic()
+            elif time.monotonic() - heard > _QUIET_SECONDS:
                 raise KafkaProblemError(f"no answer from partition {partition} of {settings.history_topic}")
             for message in messages:
                 error = message.error()

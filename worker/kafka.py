@@ -9,7 +9,14 @@ from typing import Any
 
 import structlog
 from aiokafka import errors
-from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import (
+    ConsumerGroupTopicPartitions,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    TopicCollection,
+    TopicPartition,
+)
 from confluent_kafka.admin import AclOperation, AdminClient, ConfigResource, NewPartitions, NewTopic
 
 from worker.settings import PREFIX, Settings
@@ -29,6 +36,7 @@ _COMPACTED = {
 _FOR_GOOD = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
 """The audit trail: nothing leaves it by itself."""
 _QUEUE_FULL_SECONDS = 0.1
+_END_WAIT_MS = 20
 _TOPIC_IDS_SECONDS = 10.0
 _TIMEOUT_SECONDS = 5.0
 """For the first answer, where the settings say nothing."""
@@ -58,6 +66,7 @@ def ssl_context(settings: Settings) -> ssl.SSLContext | None:
         return None
     try:
         context = ssl.create_default_context(cafile=settings.ssl_ca_file)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
         if settings.ssl_certificate_file is not None:
             password = settings.ssl_key_password.get_secret_value() or None
             context.load_cert_chain(settings.ssl_certificate_file, settings.ssl_key_file, password)
@@ -121,6 +130,11 @@ def reader_config(settings: Settings, name: str) -> dict[str, Any]:
     }
 
 
+def to_the_end_config(settings: Settings, name: str) -> dict[str, Any]:
+    """Of such a consumer that reads on to where a partition ends, and is told so without delay."""
+    return {**reader_config(settings, name), "fetch.wait.max.ms": _END_WAIT_MS}
+
+
 def producer_config(settings: Settings) -> dict[str, Any]:
     """Connection settings for a producer of confluent-kafka that finds the same partitions as all others do."""
     return {**confluent_config(settings), "partitioner": "murmur2_random"}
@@ -173,6 +187,25 @@ def offsets(admin: Any, places: Iterable[tuple[str, int]], which: Any, seconds: 
     asked = {TopicPartition(*place): which for place in places}
     answers = admin.list_offsets(asked, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=seconds)
     return {(each.topic, each.partition): answer.result().offset for each, answer in answers.items()}
+
+
+def committed_offsets(
+    admin: Any, group: str, places: Iterable[tuple[str, int]], seconds: float
+) -> dict[tuple[str, int], int]:
+    """What a consumer group has committed, of those partitions in which it has committed anything.
+
+    Args:
+        admin: asks.
+        group: its id.
+        places: topic and partition.
+        seconds: how long the brokers may take.
+
+    Raises:
+        KafkaException: they do not tell.
+    """
+    asked = [ConsumerGroupTopicPartitions(group, [TopicPartition(*place) for place in places])]
+    answer = admin.list_consumer_group_offsets(asked, request_timeout=seconds)[group].result()
+    return {(each.topic, each.partition): each.offset for each in answer.topic_partitions if each.offset >= 0}
 
 
 def partitions_by_topic(settings: Settings, timeout: float) -> dict[str, int]:
@@ -457,9 +490,9 @@ def _message_bytes(settings: Settings, name: str) -> int:
         return settings.max_claim_bytes + _ROOM
     if name == settings.x12_topic:
         return settings.max_x12_bytes + _ROOM
-    if name == settings.deadletter_topic and settings.x12_topic:
-        # Whatever the X12 topic takes may become a dead letter, with more headers.
-        return max(settings.max_message_bytes, settings.max_x12_bytes + _ROOM) + _ROOM
+    if name == settings.deadletter_topic:
+        # Whatever any topic takes may become a dead letter, with more headers.
+        return max(settings.max_message_bytes, settings.max_x12_bytes if settings.x12_topic else 0) + 2 * _ROOM
     return settings.max_message_bytes + _ROOM
 
 

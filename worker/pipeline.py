@@ -10,9 +10,9 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import partial
 from hashlib import sha256
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-from rules import NO_HISTORY, Claim, ClaimError, Decision, Disposition, History, RuleSet
+from rules import NO_HISTORY, Claim, ClaimError, Decision, Disposition, History
 from worker.codec import decision_json, envelope, monitored, shortened
 from worker.history import Change, Memory
 from worker.overrides import MOST_BYTES, read_override, released_claim
@@ -63,6 +63,12 @@ class Outcome(NamedTuple):
         return None if self.decision is None else self.decision.disposition
 
 
+class Judge(Protocol):
+    """What decides: a `RuleSet`."""
+
+    def evaluate(self, claim: Claim, history: History = ..., /) -> Decision: ...
+
+
 _TELLING_BYTES = 64
 _DIGEST_STEP = 2_047
 _WITHOUT_MEMBER = History(not_known="the claim has no member number, so no earlier claim can be found")
@@ -79,7 +85,7 @@ DEFAULT_LIMITS = Limits(claim=1_048_576, message=2_097_152)
 
 def handle(
     raw: bytes | None,
-    ruleset: RuleSet,
+    ruleset: Judge,
     timestamp_ms: int | None = None,
     memory: Memory | None = None,
     limits: Limits = DEFAULT_LIMITS,
@@ -243,7 +249,7 @@ class Judged(NamedTuple):
 
 
 def judge(
-    claim: Claim, ruleset: RuleSet, memory: Memory | None, key: bytes | None, *, digest: str, received: date | None
+    claim: Claim, ruleset: Judge, memory: Memory | None, key: bytes | None, *, digest: str, received: date | None
 ) -> Judged:
     """Judge a claim with its member's history.
 
@@ -265,7 +271,7 @@ def judge(
     return Judged(looked.claim, decision, partial(memory.remember, looked, decision))
 
 
-def _without_history(claim: Claim, received: date | None, ruleset: RuleSet, history: History) -> Judged:
+def _without_history(claim: Claim, received: date | None, ruleset: Judge, history: History) -> Judged:
     if claim.received_date is None:
         claim = claim.changed(received_date=received)
     return Judged(claim, ruleset.evaluate(claim, history))

@@ -17,7 +17,9 @@ _DURATION = re.compile(r"(\d{1,6})([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
-class _Moment(click.ParamType):
+class Moment(click.ParamType):
+    """A time, or a duration before now."""
+
     name = "moment"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
@@ -61,7 +63,7 @@ class _Dollars(click.ParamType):
 @click.option("--claim", default="", metavar="TEXT", help="With this text in the claim id.")
 @click.option(
     "--since",
-    type=_Moment(),
+    type=Moment(),
     metavar="WHEN",
     help="From then on: 15m, 2h, 1d, or a time (UTC if it names no zone). Else only what is new.",
 )

@@ -6,12 +6,14 @@ import json
 from dataclasses import FrozenInstanceError
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from jsonschema import Draft202012Validator
+from pydantic import AfterValidator, TypeAdapter
 
 from rules import Claim, ClaimError, claim_schema
+from rules.engine.claim import read_json
 from rules.engine.examples import a_claim, a_facility_claim, as_json, claim_content, facility_claim_content
 
 
@@ -174,6 +176,12 @@ def test_a_blank_type_is_a_missing_type() -> None:
     assert (error.path, error.problem) == ("claim_type", "missing")
 
 
+@pytest.mark.parametrize("raw", ['""', '" "', "null"])
+def test_a_blank_instead_of_a_claim_is_no_claim(raw: str) -> None:
+    """JSON that is nothing but a blank is told apart from a claim with a blank in it."""
+    assert _error(raw).path == "$"
+
+
 def test_the_id_of_an_unreadable_claim_is_given_where_it_can_be_read() -> None:
     """The id helps to find the claim; where the rest is no JSON it is not looked for."""
     assert _error('{"claim_id":"C1","claim_type":"dental"}').claim_id == "C1"
@@ -237,3 +245,18 @@ def test_published_schema_accepts_the_examples_and_refuses_what_is_refused() -> 
     wrong: list[dict[str, Any]] = [{"claim_type": "dental"}, {"claim_id": ""}, {"lines": {}}, {"type_of_bill": 131}]
     for changes in wrong:
         assert list(validator.iter_errors(json.loads(as_json(claim_content(**changes)))))
+
+
+def test_a_reader_that_fails_names_itself_and_nothing_of_the_claim() -> None:
+    """A fault of the reader makes a dead letter of one event, and does not stop those behind it."""
+
+    def fails(text: str) -> str:
+        raise RuntimeError(text)
+
+    reader = TypeAdapter(Annotated[str, AfterValidator(fails)])
+    with pytest.raises(ClaimError) as raised:
+        read_json(reader, '"of a member"', "claimscrub schema")
+
+    assert (
+        str(raised.value) == "$: the reader failed with RuntimeError; expected what the schema says (claimscrub schema)"
+    )

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 from confluent_kafka import (
     Consumer,
-    ConsumerGroupTopicPartitions,
     KafkaError,
     KafkaException,
     TopicPartition,
@@ -19,7 +18,14 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 from worker.codec import Arrival, Headers
 from worker.console.records import CONSOLE
 from worker.console.views import Backlog
-from worker.kafka import KafkaProblemError, confluent_config, offsets, reader_config, require_topics
+from worker.kafka import (
+    KafkaProblemError,
+    committed_offsets,
+    confluent_config,
+    offsets,
+    reader_config,
+    require_topics,
+)
 from worker.settings import Settings
 
 _TIMEOUT_SECONDS = 10.0
@@ -63,7 +69,8 @@ def _backlog(settings: Settings) -> Backlog:
     starts = offsets(admin, partitions, OffsetSpec.earliest(), _TIMEOUT_SECONDS)
     committed = {}
     for group in sorted(set(topics.values())):
-        committed.update(_committed(admin, group, [each for each in partitions if topics[each[0]] == group]))
+        of_group = [each for each in partitions if topics[each[0]] == group]
+        committed.update(committed_offsets(admin, group, of_group, _TIMEOUT_SECONDS))
     waiting = {}
     for place in partitions:
         start = max(committed.get(place, 0), starts[place])  # a group that has committed nothing begins at the start
@@ -74,13 +81,6 @@ def _backlog(settings: Settings) -> Backlog:
     lag = {place: ends[place] - waiting[place] for place in oldest}
     times = [at for at in oldest.values() if at is not None]
     return Backlog(sum(lag.values()), min(times, default=None), lag)
-
-
-def _committed(admin: Any, group: str, partitions: list[_Partition]) -> dict[_Partition, int]:
-    """Where the group has committed anything."""
-    asked = [ConsumerGroupTopicPartitions(group, [TopicPartition(*place) for place in partitions])]
-    answer = admin.list_consumer_group_offsets(asked, request_timeout=_TIMEOUT_SECONDS)[group].result()
-    return {(each.topic, each.partition): each.offset for each in answer.topic_partitions if each.offset >= 0}
 
 
 def _oldest(settings: Settings, starts: dict[_Partition, int]) -> dict[_Partition, datetime | None]:
