@@ -16,10 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka import Producer
 from playwright.sync_api import Browser, Page, expect
 
+from rules import RuleSet
 from rules.engine.examples import a_line, as_json, claim_content
 from tests.browser import Scheme, Visit, find_chromium, running_browser, screenshot, visit
+from tests.console.outputs import Outputs
 from tests.kafka_broker import Cluster
 from tests.worker_process import Pipeline, eventually, of_member
 
@@ -291,6 +294,25 @@ def test_a_claim_is_released(console: Console, opened: Opener) -> None:
     row = page.locator(".ledger tbody tr", has_text="C20")
     for said in ("kim", REASON, "UNT001", "released"):
         expect(row).to_contain_text(said)
+
+
+def test_a_monitored_claim_is_not_to_be_released(console: Console, opened: Opener, ruleset: RuleSet) -> None:
+    """What monitor mode has let pass is said to have gone on, with its dollars; no release is offered."""
+    outputs = Outputs(ruleset)
+    outputs.monitor("C30")
+    producer = Producer({"bootstrap.servers": console.pipeline.kafka.bootstrap_servers})
+    for each in outputs.records:
+        producer.produce(console.pipeline.topics[each.role], each.value, headers=list(each.headers.items()))
+    assert producer.flush(30) == 0
+    page = opened("/").page
+    panel = page.get_by_role("region", name="Monitor mode")
+    expect(panel).to_contain_text("1 claim, $9,500.00, would have been flagged in 1h, and went on.", timeout=20_000)
+    panel.get_by_role("link", name="Show them").click()
+    page.get_by_role("link", name="C30", exact=True).click()
+    expect(page.locator(".head .mark")).to_have_text("monitored")
+    expect(page.locator(".banner")).to_contain_text("It can't be released.")
+    expect(page.get_by_role("button", name="Release")).to_have_count(0)
+    screenshot(page, "monitored-1280-light")
 
 
 def test_what_if_tells_what_an_edit_changes(opened: Opener) -> None:
