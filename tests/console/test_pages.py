@@ -270,7 +270,7 @@ def test_a_monitored_claim_is_not_to_be_released(console: Console, opened: Opene
     panel.get_by_role("link", name="Show them").click()
     page.get_by_role("link", name="C30", exact=True).click()
     expect(page.locator(".head .mark")).to_have_text("monitored")
-    expect(page.locator(".banner")).to_contain_text("It can't be released.")
+    expect(page.get_by_text("It can't be released.")).to_be_visible()
     expect(page.get_by_role("button", name="Release")).to_have_count(0)
     screenshot(page, "monitored-1280-light")
 
