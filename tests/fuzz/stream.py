@@ -36,7 +36,7 @@ _SHARES = {"submitted": 70, "status": 8, "overrides": 7, "x12": 15}
 _PARTITIONS = 4
 _SIZES = Sizes(x12=10_485_760, claim=DEFAULT_LIMITS.claim)
 _SLOW = ("Thread keepalive is not responding", "Heartbeat session expired")
-"""What Faust and aiokafka say of a machine that has other work to do: no fault, as long as every message is answered."""
+"""What Faust and aiokafka say of a machine that has other work to do: no fault while every message is answered."""
 _SECONDS_AN_INPUT = 0.02
 """So long a round may take, for each input, before it counts as a hang."""
 
