@@ -284,7 +284,7 @@ def _documents(content: bytes, name: str, number: int, expected: str) -> Iterato
     except UnicodeDecodeError as error:
         yield Item(name, b"", ClaimError("$", f"not UTF-8 at byte {error.start}", f"{expected}, in UTF-8"))
         return
-    position = len(text) - len(text.lstrip())
+    position = len(content) - len(content.lstrip())  # of text more counts as blank than of bytes
     in_array = text[position] == "["
     position += in_array
     found = False

@@ -25,6 +25,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from rules import ClaimError
 from worker.codec import Headers, cloud_event_headers, is_carried_on
 from worker.deadletter import DeadLetterFloodError, DeadLetterLimit, error_headers, x12_headers
+from worker.header_names import headers_of
 from worker.kafka import (
     RECORD_BATCH_BYTES,
     KafkaProblemError,
@@ -310,7 +311,7 @@ class Splitter:
             if message.error() is not None:
                 self._check(message.error())
                 return
-            carried = sum(len(name) + len(said or b"") for name, said in message.headers() or ())
+            carried = sum(len(name) + len(said or b"") for name, said in headers_of(message))
             items = split(
                 message.value(),
                 self._sizes,
@@ -396,7 +397,7 @@ class Splitter:
         positions: dict[tuple[str, int], int] = {}
         self._producer.begin_transaction()
         for message, items in self._pending:
-            carried = [each for each in message.headers() or () if is_carried_on(each[0])]
+            carried = [each for each in headers_of(message) if is_carried_on(each[0])]
             for number, item in enumerate(items, 1):
                 if isinstance(item, Event):
                     self._produce_event(message, item, carried)
@@ -422,7 +423,7 @@ class Splitter:
         error = letter.errors[0]
         event_id = f"{topic}-{partition}-{offset}-{number}"
         headers = [
-            *cloud_event_headers(None, error.claim_id, event_id, message.headers() or ()),
+            *cloud_event_headers(None, error.claim_id, event_id, headers_of(message)),
             *error_headers(error, topic, partition, offset, self._group_id, reader="worker.x12"),
             *x12_headers(error),
         ]

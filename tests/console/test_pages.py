@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import re
 import signal
-import socket
-import subprocess
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +19,12 @@ from rules import RuleSet
 from rules.engine.examples import a_line, as_json, claim_content
 from tests.browser import Scheme, Visit, find_chromium, running_browser, screenshot, visit
 from tests.console.outputs import Outputs
+from tests.console.process import TOKEN, Console
 from tests.kafka_broker import Cluster
 from tests.worker_process import Pipeline, eventually, of_member
 
 pytestmark = pytest.mark.broker
 
-TOKEN = "a token of the tests only"
 WHO = {"last_name": "Quillfeather", "first_name": "Zebedee", "birth_date": "1951-02-03"}
 REASON = "the payer confirmed a second generator"
 EXPORTED = Path(__file__).parents[1] / "golden" / "claims" / "professional_837.837"
@@ -42,42 +38,6 @@ def a_claim(number: int, *, units: str = "2", payer: str = "MEDICARE_FFS", **con
     made["lines"] = [a_line(units=units)]
     made["subscriber"] = {**made["subscriber"], **WHO}
     return as_json(of_member(number, made)).encode()
-
-
-class Console:
-    """A running console."""
-
-    def __init__(self, pipeline: Pipeline) -> None:
-        self.pipeline = pipeline
-        self._log = pipeline.folder / "console.log"
-        with closing(socket.create_server(("127.0.0.1", 0))) as free:
-            port = free.getsockname()[1]
-        self.address = f"127.0.0.1:{port}"
-        self.url = f"http://{self.address}"
-        settings = {"CLAIMSCRUB_CONSOLE_PORT": str(port), "CLAIMSCRUB_CONSOLE_TOKEN": TOKEN}
-        with self._log.open("wb") as file:
-            self.process = subprocess.Popen(
-                pipeline.command("console"),
-                env={**pipeline.environment, **settings}, cwd=pipeline.folder, stdout=file, stderr=file,
-            )  # fmt: skip
-
-    @property
-    def log(self) -> str:
-        return self._log.read_text()
-
-    def get(self, path: str, **headers: str) -> tuple[int, str]:
-        connection = http.client.HTTPConnection(self.address, timeout=10)
-        with closing(connection):
-            connection.request("GET", path, headers=headers)
-            answer = connection.getresponse()
-            return answer.status, answer.read().decode()
-
-    def is_ready(self) -> bool:
-        assert self.process.poll() is None, self.log
-        try:
-            return self.get("/readyz")[0] == 200
-        except OSError:
-            return False
 
 
 @pytest.fixture(scope="module")

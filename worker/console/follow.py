@@ -21,6 +21,7 @@ from worker.console.projection import Projection
 from worker.console.records import CONSOLE, Received, Role
 from worker.console.views import Place
 from worker.failures import kind_and_place
+from worker.header_names import headers_of
 from worker.kafka import KafkaProblemError, partitions_by_topic, reader_config, topic_ids
 from worker.settings import Settings
 
@@ -198,7 +199,7 @@ class Follower(threading.Thread):
             error = message.error()
             topic, partition, offset = message.topic(), message.partition(), message.offset()
             if error is None:
-                headers = {name: value or b"" for name, value in message.headers() or ()}
+                headers = {name: value or b"" for name, value in headers_of(message)}
                 place = Place(topic, partition, offset)
                 records.append(Received(self._roles[topic], place, message.timestamp()[1], headers, message.value()))
                 moved[topic, partition] = offset + 1
