@@ -23,6 +23,7 @@ import pytest
 from confluent_kafka import Message, Producer
 from playwright.sync_api import Browser, WebSocket, expect
 
+from tests.broker.test_tracing import Collector
 from tests.browser import visit
 from tests.console.process import TOKEN, Console
 from tests.kafka_broker import Cluster
@@ -55,6 +56,7 @@ CHANNELS = {
     "supervisor and worker log, for a terminal, debug": Channel("deadletter"),
     "worker /metrics, /healthz, /readyz": Channel("claimscrub_claims_total"),
     "supervisor /metrics, /healthz, /readyz": Channel("claimscrub_"),
+    "spans": Channel("scrub"),
     "decisions": Channel("MARKED-"),
     "headers of ours on what is published": Channel("claimscrub.claim.flagged.v1"),
     "claims.history": Channel("MARKED-", accounts=True),
@@ -70,9 +72,14 @@ CHANNELS = {
     "submit --watch": Channel("claims"),
     "files beside failed ones": Channel("expected"),
     "status import": Channel("published"),
-    "acknowledge and export, beside their files": Channel("in transaction"),
+    "acknowledge and export, beside their files": Channel("did not come as X12"),
     "watch": Channel("MARKED-"),
     "watch --json": Channel("MARKED-"),
+    "replay": Channel("claims"),
+    "replay's folder": Channel("MARKED-"),
+    "diff": Channel("claims"),
+    "diff --json": Channel("MARKED-"),
+    "diff's report": Channel("MARKED-"),
     "history show": Channel("MARKED-"),
     "history key": Channel("MARKED-"),
     "usage errors": Channel("Usage"),
@@ -142,16 +149,26 @@ class _Run:
         pipeline, ran = self.pipeline, self.ran
         ports = _free_ports(3)
         debug = {"CLAIMSCRUB_LOG_LEVEL": "debug", "CLAIMSCRUB_DEADLETTER_RUN": "0"}
-        first = {**debug, "CLAIMSCRUB_METRICS_PORT": str(ports), "CLAIMSCRUB_DATA_DIRECTORY": str(self.folder / "one")}
+        collector = Collector()
+        first = {
+            **debug,
+            "CLAIMSCRUB_METRICS_PORT": str(ports),
+            "CLAIMSCRUB_DATA_DIRECTORY": str(self.folder / "one"),
+            "CLAIMSCRUB_TRACING": "true",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": collector.address,
+        }
         second = {
             **debug,
             "CLAIMSCRUB_METRICS_PORT": str(ports + 1),
             "CLAIMSCRUB_DATA_DIRECTORY": str(self.folder / "two"),
             "CLAIMSCRUB_LOG_FORMAT": "console",
+            "CLAIMSCRUB_MODE": "monitor",
+            "CLAIMSCRUB_CLEARED_FORMAT": "claim",
         }
         inbox = self._write_files()
         pipeline.extra["CLAIMSCRUB_CONSOLE_DIRECTORY"] = str(self.folder / "console")
         with ExitStack() as stack:
+            stack.callback(collector.close)
             console = Console(pipeline)
             stack.callback(console.process.wait)
             stack.callback(console.process.kill)
@@ -176,6 +193,7 @@ class _Run:
             watching.wait(20)
             ran.add("submit --watch", (self.folder / "watching.log").read_bytes())
             self._stopped(one, two)
+            ran.add("spans", *collector.bodies)
             ran.add("console log", console.log)
         for path in (self.folder / "console").rglob("*"):
             if path.is_file():
@@ -290,9 +308,17 @@ class _Run:
             beside: ("acknowledge", "--topics", "--out", "acknowledged"),
             f"{beside} ": ("export", "--topics", "--out", "exported"),
             f"{beside}  ": ("acknowledge", "--out", "acknowledged-files", "decided.ndjson"),
+            "replay": ("replay", "--out", "replayed", "--without", "UNT001"),
             "usage errors": ("check", "--no-such-option", "x"),
         }
         self._together(commands)
+        self._together(
+            {"diff": ("diff", "replayed", "--html", "report.html"), "diff --json": ("diff", "replayed", "--json")}
+        )
+        self.ran.add("diff's report", (self.folder / "report.html").read_bytes())
+        for path in (self.folder / "replayed").rglob("*"):
+            if path.is_file():
+                self.ran.add("replay's folder", path.name, path.read_bytes())
 
     def _together(self, commands: dict[str, tuple[str, ...]]) -> None:
         with ThreadPoolExecutor(2) as pool:
@@ -345,7 +371,7 @@ class _Run:
                 ran.add("console pages in a browser", page.content())
                 cookie = "; ".join(f"{each['name']}={each['value']}" for each in page.context.cookies())
                 ran.add("console pages over HTTP", console.get(path, Cookie=cookie)[1])
-            page.goto("/flagged")
+            page.goto("/flagged?text=SENDERID")
             expect(page.locator(".ledger tbody tr").first).to_be_visible(timeout=_PATIENCE_MS)
             page.locator("a.whole").first.click()
             page.get_by_role("link", name="What if").last.click()
@@ -363,11 +389,13 @@ class _Run:
 
 
 def _ours(message: Message) -> Iterator[bytes]:
-    """The values of the headers that we make."""
-    carried = ("claimscrub_resubmitted", "claimscrub_origin")
-    last = dict(message.headers())
-    for name, value in last.items():
-        if name.startswith(("ce_", "__connect.errors.", "claimscrub")) and name not in carried:
+    """The values of the headers that we make; those of a claim that goes on as it came have names of their own."""
+    headers = message.headers()
+    names: tuple[str, ...] = ("claimscrub_id", "claimscrub_type", "claimscrub_subject", "claimscrub_decision")
+    if "claimscrub_type" not in dict(headers):
+        names = ("ce_", "__connect.errors.", "claimscrub_mode")
+    for name, value in headers:
+        if name.startswith(names):
             yield value
 
 
