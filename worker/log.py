@@ -137,8 +137,9 @@ def configure_logging(settings: Settings) -> None:
     if level > logging.DEBUG:
         # Faust formats debug messages on its hot path even where nothing shows them.
         logging.disable(logging.DEBUG)
-    for name in _TELLING:
-        logging.getLogger(name).setLevel(logging.INFO)
+    else:
+        for name in _TELLING:
+            logging.getLogger(name).setLevel(logging.INFO)
     threading.excepthook = _thread_failed
     sys.unraisablehook = _could_not_raise
 

@@ -14,12 +14,13 @@ from worker.status import ClaimStatus
 
 PERSON, ACCOUNT, TEXT = "a person", "an account", "free text"
 """Why a field identifies: it is about a person, it is a number of one person's claim or contract, anything may stand in
-it. History holds numbers of accounts, to find a claim again; nothing holds the others but the topics of claims."""
+it. History holds numbers of accounts and of billing providers, to find a claim again; nothing holds the others but the
+topics of claims."""
 
 IDENTIFYING: Mapping[type, Mapping[str, str]] = {
     models.Person: {"last_name": PERSON, "first_name": PERSON, "birth_date": PERSON},
     models.Subscriber: {"member_number": PERSON},
-    models.Provider: {"tax_number": PERSON},  # of a sole practitioner it is the social security number
+    models.Provider: {"tax_number": ACCOUNT},  # of a sole practitioner it is the social security number
     models.Note: {"text": TEXT},
     models.Attachment: {"control_number": ACCOUNT},
     models.EligibilityAnswer: {"member_number": PERSON},
