@@ -9,7 +9,7 @@ CHAOS_SECONDS ?= 60
 CHAOS_SEED ?= 63685
 CHAOS_DELIVERY ?= exactly_once
 
-.PHONY: demo test test-broker test-rest check format bench bench-latency bench-scale bench-memory bench-history bench-console chaos docs schema samples golden lock compose clean help
+.PHONY: demo test test-broker test-rest check format bench bench-latency bench-scale bench-memory bench-history bench-console bench-replay chaos docs schema samples golden lock compose clean help
 
 help:  ## What there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
@@ -58,6 +58,9 @@ bench-history: $(READY)  ## What a long history costs: CPU, memory, and the seco
 
 bench-console: $(READY)  ## What the console's pages ask, with 100,000 flagged claims, and how fast they are taken in
 	$(BIN)/python -m tests.bench.console
+
+bench-replay: $(READY)  ## 100,000 claims replayed: nothing differs without a change, and without a rule exactly its claims
+	$(BIN)/python -m tests.bench.replay
 
 chaos: $(READY)  ## Everything is killed and restarted under load, and each claim counted (CHAOS_SECONDS=60 CHAOS_SEED=63685)
 	$(BIN)/python -m tests.chaos --seconds $(CHAOS_SECONDS) --seed $(CHAOS_SEED) --delivery $(CHAOS_DELIVERY)

@@ -47,10 +47,10 @@ class _Sent(NamedTuple):
 def replay_events(ruleset: RuleSet, count: int) -> Iterator[tuple[bytes, bytes]]:
     """Key and value of each claim event; one in a thousand is cut off and so unreadable."""
     pool, random = claim_pool(ruleset), Random(SEED)
-    sent: list[_Sent] = []
+    sent: dict[int, _Sent] = {}
     for number in range(count):
         way = random.random()
-        before = random.choice(sent[-_RECENT:]) if sent and way < _AGAIN + _OTHERWISE else None
+        before = sent.get(random.choice(list(sent))) if sent and way < _AGAIN + _OTHERWISE else None
         if before is not None and way < _AGAIN:
             event = before
         else:
@@ -60,9 +60,13 @@ def replay_events(ruleset: RuleSet, count: int) -> Iterator[tuple[bytes, bytes]]
             member = random.randrange(max(1, count // _EVENTS_PER_MEMBER)) if before is None else before.member
             id_ = number if before is None else before.number
             event = _Sent(*drawn.event(id_, member, pool.members), id_, member, drawn)
-        sent.append(event)
+        is_readable = number % UNREADABLE_EVERY != 0
+        if is_readable:
+            sent[event.number] = event
+        while len(sent) > _RECENT:
+            del sent[next(iter(sent))]
         key = b"another-%d" % number if random.random() < _ELSEWHERE else event.key
-        yield key, event.raw[:-1] if number % UNREADABLE_EVERY == 0 else event.raw
+        yield key, event.raw if is_readable else event.raw[:-1]
 
 
 class Answer(NamedTuple):

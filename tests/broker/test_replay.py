@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import uuid
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,15 @@ from rules.engine.examples import claim_content
 from tests.bench.replay import answers, differences, expected_without, replay_events, traces
 from tests.kafka_broker import Cluster
 from tests.worker_process import Pipeline, claim_event, eventually
+from worker.diff import Diff, compare
+from worker.folder import FolderError
+from worker.kafka import KafkaProblemError
+from worker.replay import Bound, Wanted, replay
 
 pytestmark = pytest.mark.broker
 
-_COUNT = 600
+_COUNT = 400
+_RULES = RuleSet.load()
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +34,7 @@ def decided(kafka: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     """Claims that a worker has decided: half of them in envelopes, half as bare claims that go on whatever is found."""
     pipeline = Pipeline(kafka, f"t{uuid.uuid4().hex[:8]}-", tmp_path_factory.mktemp("replay"))
     pipeline.create_topics()
-    events = list(replay_events(RuleSet.load(), _COUNT))
+    events = list(replay_events(_RULES, _COUNT))
     for part, form, mode in (
         (events[: _COUNT // 2], "envelope", "enforce"),
         (events[_COUNT // 2 :], "claim", "monitor"),
@@ -40,6 +46,16 @@ def decided(kafka: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     pipeline.close()
 
 
+def _replay(
+    pipeline: Pipeline, folder: Path, since: Bound = None, until: Bound = None, ruleset: RuleSet = _RULES
+) -> Diff:
+    """What differs from what was published, of a replay in this process."""
+    assert replay(folder, pipeline.settings, ruleset, Wanted(since, until))
+    found = compare(lambda: pipeline.settings, folder)
+    assert found is not None
+    return found
+
+
 def _rows(folder: Path) -> list[tuple[Any, ...]]:
     with sqlite3.connect(folder / "replay.sqlite") as file:
         return file.execute("SELECT * FROM decisions ORDER BY partition, offset").fetchall()
@@ -48,13 +64,10 @@ def _rows(folder: Path) -> list[tuple[Any, ...]]:
 def test_nothing_differs_without_a_change(decided: Pipeline, tmp_path: Path) -> None:
     """Every claim is decided as it was published, in whichever form; topics and groups stay as they were."""
     before = traces(decided)
-    ended = decided.run("replay", "--out", str(tmp_path / "same"))
-    found, said = differences(decided, str(tmp_path / "same"))
+    found = _replay(decided, tmp_path / "same")
 
-    assert ended.returncode == 0, ended.stderr
-    assert f"{_COUNT} events of {decided.topics['submitted']} decided again" in ended.stdout
-    assert found == {}
-    assert said["compared"]["claims"] == _COUNT
+    assert found.differences == []
+    assert found.compared.claims == _COUNT
     assert traces(decided) == before
     assert [path.name for path in (tmp_path / "same").glob("[!.]*")] == ["replay.sqlite"]
 
@@ -66,17 +79,18 @@ def test_without_a_rule_exactly_its_claims_differ(decided: Pipeline, tmp_path: P
     found, said = differences(decided, str(tmp_path / "without"), "--html", str(tmp_path / "report.html"))
 
     assert ended.returncode == 0, ended.stderr
-    assert len(wanted["newly cleared"]) > 20
+    assert len(wanted["newly cleared"]) > 10
     assert found == {kind: events for kind, events in wanted.items() if events}
     assert said["after"]["without"] == ["HIS001"]
-    assert set(said["rules"]) == {"HIS001"}
+    assert said["rules"]["HIS001"]["newly_cleared"]["claims"] == len(wanted["newly cleared"])
+    assert f"{_COUNT} events of {decided.topics['submitted']} decided again" in ended.stdout
     assert "are decided differently" in (tmp_path / "report.html").read_text()
 
 
 def test_a_replay_that_was_killed_goes_on(decided: Pipeline, tmp_path: Path) -> None:
     """Killed and stopped at any moment, the same command comes to the same in the end, and another is refused."""
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    assert decided.run("replay", "--out", str(whole)).returncode == 0
+    _replay(decided, whole)
     file = broken / "replay.sqlite"
 
     def progress() -> int:
@@ -97,60 +111,61 @@ def test_a_replay_that_was_killed_goes_on(decided: Pipeline, tmp_path: Path) -> 
         eventually(lambda reached=reached: progress() > reached)  # type: ignore[misc]
         process.send_signal(number)
         ends.append(process.wait(20))
-    other = decided.run("replay", "--out", str(broken), "--without", "UNT001")
     assert ends[0] == -signal.SIGKILL
-    assert ends[1] in (0, 1)
-    assert other.returncode == 3
-    assert "holds a replay with another --without: none there, UNT001 now" in other.stderr
-    assert decided.run("replay", "--out", str(broken)).returncode == 0
+    assert ends[1] in (0, 1)  # the signal may come too late
+    with pytest.raises(FolderError, match="another --without: none there, UNT001 now"):
+        replay(broken, decided.settings, _RULES, Wanted(without=("UNT001",)))
+    assert _replay(decided, broken).differences == []
     assert _rows(broken) == _rows(whole)
-    assert decided.run("diff", str(whole), str(broken)).returncode == 0
+    same = compare(lambda: decided.settings, whole, broken)
+    assert same is not None
+    assert (same.compared.claims, same.differences) == (_COUNT, [])
 
 
 def test_a_range_by_offsets_and_by_time(decided: Pipeline, tmp_path: Path) -> None:
-    """Offsets name the partitions that are read; a time that is to come leaves nothing, one that is past all."""
+    """Offsets name the partitions that are read; times are those of the records, and the end is not in the range."""
     ends = decided.kafka.end_offsets(decided.topics["submitted"])
-    some, none = tmp_path / "some", tmp_path / "none"
-    assert decided.run("replay", "--out", str(some), "--from", "1:10,2:5", "--to", "1:20").returncode == 0
-    assert decided.run("replay", "--out", str(none), "--from", "1m", "--to", "2026-01-01T00:00Z").returncode == 0
-    found, said = differences(decided, str(some))
+    some = _replay(decided, tmp_path / "some", {1: 10, 2: 0}, {1: 20})
+    middle = max(each.timestamp()[1] for each in decided.kafka.read_all(decided.topics["submitted"])) - 1
+    first = _replay(decided, tmp_path / "first", None, datetime.fromtimestamp(middle / 1000, UTC))
+    last = _replay(decided, tmp_path / "last", datetime.fromtimestamp(middle / 1000, UTC))
 
-    assert {row[:2] for row in _rows(some)} == {
+    assert {row[:2] for row in _rows(tmp_path / "some")} == {
         *((1, offset) for offset in range(10, 20)),
-        *((2, offset) for offset in range(5, ends[2])),
+        *((2, offset) for offset in range(ends[2])),
     }
-    assert found == {}
-    assert said["only_before"]["claims"] == said["only_after"]["claims"] == 0
-    assert _rows(none) == []
-    wrong = decided.run("replay", "--out", str(tmp_path / "wrong"), "--from", "9:0")
-    assert wrong.returncode == 3
-    assert "has no partition 9" in wrong.stderr
-    assert decided.run("replay", "--out", str(tmp_path / "x"), "--without", "UNT999").returncode == 2
+    assert some.only_before.claims == some.only_after.claims == 0
+    assert first.compared.claims + last.compared.claims == _COUNT
+    assert last.compared.claims > 0
+    assert first.differences == []
+
+
+def test_what_is_not_there_is_refused(decided: Pipeline, tmp_path: Path) -> None:
+    """A partition, a rule or a replay that does not exist, and a replay of other topics, are named in a sentence."""
+    with pytest.raises(KafkaProblemError, match="has no partition 9: it has 4"):
+        _replay(decided, tmp_path / "wrong", {9: 0})
+    with pytest.raises(FolderError, match="holds no replay"):
+        compare(lambda: decided.settings, tmp_path / "none")
+    unknown = decided.run("replay", "--out", str(tmp_path / "x"), "--without", "UNT999", "--from", "1:0")
+    assert unknown.returncode == 2
+    assert "no rule UNT999" in unknown.stderr
+    assert not (tmp_path / "x").exists()
 
 
 def test_a_change_of_a_contract_shows(decided: Pipeline, tmp_path: Path) -> None:
     """A contract overlay that silences a rule clears the biller's claims; a replay of other rules can't go on."""
-    folder = tmp_path / "replay"
-    assert decided.run("replay", "--out", str(folder), "--to", "0:0").returncode == 0
     contracts = tmp_path / "contracts"
     contracts.mkdir()
     (contracts / "a.yaml").write_text(
         f'{{name: Example, billing_npis: ["{claim_content()["billing_provider"]["npi"]}"],'
         " payers: {ANY: {rules: {HIS001: {silent: true, why: Counted elsewhere}}}}}\n"
     )
-    decided.extra["CLAIMSCRUB_CONTRACTS_FOLDER"] = str(contracts)
-    try:
-        other = decided.run("replay", "--out", str(folder), "--to", "0:0")
-        ended = decided.run("replay", "--out", str(tmp_path / "contract"))
-        found, said = differences(decided, str(tmp_path / "contract"))
-    finally:
-        del decided.extra["CLAIMSCRUB_CONTRACTS_FOLDER"]
+    found = _replay(decided, tmp_path / "contract", ruleset=RuleSet.load(contracts=contracts))
 
-    assert other.returncode == 3
-    assert "another rule set" in other.stderr
-    assert ended.returncode == 0, ended.stderr
-    assert len(found["newly cleared"]) > 20
-    assert set(said["rules"]) == {"HIS001"}
+    assert found.kinds["newly cleared"].claims > 10
+    assert found.rules["HIS001"].newly_cleared.claims == found.kinds["newly cleared"].claims
+    with pytest.raises(FolderError, match="another rule set"):
+        _replay(decided, tmp_path / "contract")
 
 
 def test_claims_that_no_worker_has_decided(pipeline: Pipeline, tmp_path: Path) -> None:
@@ -158,14 +173,12 @@ def test_claims_that_no_worker_has_decided(pipeline: Pipeline, tmp_path: Path) -
     pipeline.send([(None, claim_event(number // 2, member=number // 2)) for number in range(20)])
     pipeline.send([(None, claim_event(100 + number, member=number)) for number in range(10)])
     folder = tmp_path / "undecided"
-    ended = pipeline.run("replay", "--out", str(folder))
-    found, said = differences(pipeline, str(folder))
+    found = _replay(pipeline, folder)
 
-    assert ended.returncode == 0, ended.stderr
     assert [row[7] for row in _rows(folder)].count("flagged") == 10
-    assert found == {}
-    assert (said["compared"]["claims"], said["only_after"]["claims"]) == (0, 30)
+    assert (found.compared.claims, found.only_after.claims, found.differences) == (0, 30, [])
     with pipeline.worker():
         pipeline.wait_for_all()
-    assert differences(pipeline, str(folder))[1]["compared"]["claims"] == 30
-    assert differences(pipeline, str(folder))[0] == {}
+    later = compare(lambda: pipeline.settings, folder)
+    assert later is not None
+    assert (later.compared.claims, later.differences) == (30, [])

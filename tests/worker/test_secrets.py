@@ -120,7 +120,7 @@ COMMANDS = [
     ("acknowledge", IN), ("acknowledge", "--topics", "--out", "out"), ("check", IN), ("export", IN),
     ("export", "--topics", "--out", "out"), ("history", "key", IN), ("history", "show", "key"),
     ("reference", "import", IN, "--into", "out", "--quarter", "2026q4"), ("rules", "docs", "out"),
-    ("replay", "--out", "again"),
+    ("replay", "--out", "again"), ("diff", "again"),
     ("rules", "explain", "UNT001"), ("rules", "keys", "out"), ("rules", "list"), ("rules", "new", "no", "name"),
     ("rules", "sign", "--key", IN, "--out", "signature"), ("rules", "test", "UNT001"), ("rules", "verify"),
     ("schema",), ("settings",), ("status", "import", "--dry-run", IN), ("submit", "absent"), ("topics", "create"),
