@@ -24,14 +24,16 @@ test: check  ## Everything: style, types, and all tests, on a real Kafka broker 
 test-broker: $(READY)  ## What a worker does on a real broker
 	$(BIN)/python -m pytest tests/broker
 
-test-rest: $(READY)  ## All other tests, and whether they cover the rules
+test-rest: $(READY)  ## All other tests, on a broker of their own, and whether they cover the rules
 	$(BIN)/coverage run -m pytest --ignore=tests/broker
 	$(BIN)/coverage report
 
-check: $(READY)  ## Style and types
+check: $(READY)  ## Style, types, licences, and known vulnerabilities (CLAIMSCRUB_AUDIT=required fails where none can be looked up)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/mypy docs/examples/consumers
+	$(BIN)/python -m tests.supply_chain
 
 format: $(READY)  ## Mend the style
 	$(BIN)/ruff check --fix
@@ -63,9 +65,10 @@ bench-replay: $(READY)  ## 100,000 claims replayed: nothing differs without a ch
 chaos: $(READY)  ## Everything is killed and restarted under load, and each claim counted (CHAOS_SECONDS=60 CHAOS_SEED=63685)
 	$(BIN)/python -m tests.chaos --seconds $(CHAOS_SECONDS) --seed $(CHAOS_SEED) --delivery $(CHAOS_DELIVERY)
 
-docs: $(READY)  ## Write the pages about the rules and the metrics anew
+docs: $(READY)  ## Write the pages about the rules, the metrics and the licences anew
 	$(BIN)/claimscrub rules docs docs/rules
 	$(BIN)/python -m worker.metrics > docs/metrics.md
+	$(BIN)/python -m tests.supply_chain --write
 
 schema: $(READY)  ## Write the contract of the topics anew: JSON Schemas, AsyncAPI, examples
 	$(BIN)/claimscrub schema --out docs/contract
@@ -81,6 +84,7 @@ golden: $(READY)  ## Write the decisions of the golden claims anew, after a chan
 lock: $(READY)  ## Write the lock files anew from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml --extra console --extra tracing -o requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml --extra console --extra tracing --group dev -o requirements-dev.lock
+	echo hatchling | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header -c requirements-dev.lock - -o requirements-build.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header tests/bench/quix.in -o tests/bench/quix.lock
 
 compose:  ## The whole system in containers

@@ -12,6 +12,8 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal, Self
 
@@ -31,7 +33,14 @@ from confluent_kafka.admin import (
     TopicMetadata,
     UserScramCredentialUpsertion,
 )
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
+_PROTOCOLS = {"MUTUAL": "SSL"}
+"""The protocols of listeners that have a name of their own."""
 Isolation = Literal["read_committed", "read_uncommitted"]
 
 _HERE = Path(__file__).parent / "broker" / "kafka"
@@ -265,7 +274,11 @@ class KafkaBroker(Cluster):
             "advertised.listeners": ",".join(listeners),
             "controller.listener.names": "CONTROLLER",
             "listener.security.protocol.map": ",".join(
-                ["CONTROLLER:PLAINTEXT", "PLAINTEXT:PLAINTEXT", *(f"{name}:{name}" for name in self.secure_servers)]
+                [
+                    "CONTROLLER:PLAINTEXT",
+                    "PLAINTEXT:PLAINTEXT",
+                    *(f"{name}:{_PROTOCOLS.get(name, name)}" for name in self.secure_servers),
+                ]
             ),
             "log.dirs": str(data),
             "auto.create.topics.enable": "false",
@@ -318,7 +331,8 @@ class KafkaBroker(Cluster):
 class SecureKafkaBroker(KafkaBroker):
     """A broker that also listens with TLS, SASL, and both; user and password are the only ones it knows.
 
-    `secure_servers` maps each protocol to its address, `ca_file` is the certificate that a client has to trust.
+    `secure_servers` maps each protocol to its address, `ca_file` is the certificate that a client has to trust. At the
+    address of MUTUAL it demands the certificate of `client`, whose key has the password too.
 
     With `access_control` the user may do only what it was allowed; who comes without a user may do everything.
     """
@@ -330,21 +344,25 @@ class SecureKafkaBroker(KafkaBroker):
         login = "org.apache.kafka.common.security"
         plain = f'{login}.plain.PlainLoginModule required user_{self.user}="{self.password}";'
         settings = {
-            "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256",
+            "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512",
+            "listener.name.mutual.ssl.client.auth": "required",
+            "listener.name.mutual.ssl.truststore.type": "PEM",
+            "listener.name.mutual.ssl.truststore.location": str(folder / "client.pem"),
             "ssl.keystore.location": str(store),
             "ssl.keystore.type": "PKCS12",
             "ssl.keystore.password": "changeit",
         }
         for name in ("sasl_plaintext", "sasl_ssl"):
             settings[f"listener.name.{name}.plain.sasl.jaas.config"] = plain
-            settings[f"listener.name.{name}.scram-sha-256.sasl.jaas.config"] = (
-                f"{login}.scram.ScramLoginModule required;"
-            )
+            for mechanism in ("scram-sha-256", "scram-sha-512"):
+                settings[f"listener.name.{name}.{mechanism}.sasl.jaas.config"] = (
+                    f"{login}.scram.ScramLoginModule required;"
+                )
         if access_control:
             settings["authorizer.class.name"] = "org.apache.kafka.metadata.authorizer.StandardAuthorizer"
             settings["super.users"] = "User:ANONYMOUS"
         super().__init__(folder, settings)
-        protocols = ("SSL", "SASL_PLAINTEXT", "SASL_SSL")
+        protocols = ("SSL", "SASL_PLAINTEXT", "SASL_SSL", "MUTUAL")
         self.secure_servers = {
             protocol: f"127.0.0.1:{port}" for protocol, port in zip(protocols, free_ports(len(protocols)), strict=True)
         }
@@ -356,15 +374,20 @@ class SecureKafkaBroker(KafkaBroker):
             ["-exportcert", "-rfc", "-file", str(self.ca_file)],
         ):
             subprocess.run([keytool, *arguments, *common], check=True, capture_output=True)
+        self.client = own_certificate(folder, "client", self.password)
 
     def start(self, timeout: float = 60) -> None:
         """Start, and make the user known to SCRAM, which keeps its users in the cluster and not in the settings."""
         super().start(timeout)
-        secret = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_256, 4096)
-        change = UserScramCredentialUpsertion(self.user, secret, self.password.encode())
+        mechanisms = (ScramMechanism.SCRAM_SHA_256, ScramMechanism.SCRAM_SHA_512)
+        changes = [
+            UserScramCredentialUpsertion(self.user, ScramCredentialInfo(each, 4096), self.password.encode())
+            for each in mechanisms
+        ]
         admin = self._admin()
-        for changed in admin.alter_user_scram_credentials([change]).values():
-            changed.result()
+        for change in changes:
+            for changed in admin.alter_user_scram_credentials([change]).values():
+                changed.result()
 
     def allow(self, operation: str, kind: str, name: str, *, prefix: bool = False) -> None:
         """Let the user do something with a topic, group or transactional_id, or with all whose names start so."""
@@ -382,6 +405,26 @@ class SecureKafkaBroker(KafkaBroker):
         admin = self._admin()
         for removed in admin.delete_acls([matching]).values():
             assert removed.result(), f"nothing of {kind} {name} was allowed"
+
+
+def own_certificate(folder: Path, name: str, password: str = "") -> tuple[Path, Path]:
+    """A certificate that has signed itself, for 127.0.0.1 if that is its name, and its key; as PEM files."""
+    key = generate_private_key(SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    address = x509.IPAddress(ip_address(name)) if name[0].isdigit() else x509.DNSName(name)
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=2))
+        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+        .sign(key, SHA256())
+    )
+    files = folder / f"{name}.pem", folder / f"{name}.key"
+    encryption = BestAvailableEncryption(password.encode()) if password else NoEncryption()
+    files[0].write_bytes(certificate.public_bytes(Encoding.PEM))
+    files[1].write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption))
+    return files
 
 
 def _led(topic: TopicMetadata) -> int:

@@ -14,8 +14,9 @@ import yaml
 from pydantic import SecretStr
 from starlette.responses import PlainTextResponse
 
+from tests.supply_chain.locked import DEVELOPMENT, locked
 from worker.console.access import Access
-from worker.settings import PREFIX, Settings
+from worker.settings import PREFIX, Settings, load_settings
 from worker.supervisor import GRACE_SECONDS
 
 ROOT = Path(__file__).parents[1]
@@ -59,7 +60,7 @@ def test_the_worker_keeps_its_history_and_knows_its_members() -> None:
     assert folder is not None
     volumes = dict(reversed(each.split(":")) for each in worker["volumes"])
     assert volumes[folder[1]] in COMPOSE["volumes"]
-    assert worker["environment"][f"{PREFIX}MEMBER_KEY_SECRET"].startswith("${")
+    assert worker["environment"][f"{PREFIX}MEMBER_KEY_SECRET_FILE"] == "/run/secrets/member-key-secret"
 
 
 def test_nothing_is_open_to_other_machines() -> None:
@@ -70,22 +71,69 @@ def test_nothing_is_open_to_other_machines() -> None:
     assert published
     assert all(port.startswith("127.0.0.1:") for port in published)
     environment = services["console"]["environment"]
-    token = SecretStr(_default(environment[f"{PREFIX}CONSOLE_TOKEN"]))
+    token = SecretStr(_default(COMPOSE["secrets"]["console-token"]["file"]).read_text())
     Access(
         PlainTextResponse("a page"), Settings(console_host=environment[f"{PREFIX}CONSOLE_HOST"], console_token=token)
     )
     assert "ports" not in services["worker"]  # /metrics asks nobody who he is
 
 
-def _default(variable: str) -> str:
+def _default(variable: str) -> Path:
+    """The file that stands for a variable that is not set."""
     found = re.fullmatch(r"\$\{\w+:-(.+)\}", variable)
     assert found is not None
-    return found[1]
+    return ROOT / found[1]
+
+
+def test_secrets_are_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No secret is in an environment, where anyone who may look at a container sees it; a service is given its own."""
+    secret = {PREFIX + name.upper() for name, field in Settings.model_fields.items() if field.annotation is SecretStr}
+    for service in COMPOSE["services"].values():
+        environment = service.get("environment", {})
+        assert secret & set(environment) == set()
+        for variable in {f"{name}_FILE" for name in secret} & set(environment):
+            given = Path(environment[variable]).name
+            assert environment[variable] == f"/run/secrets/{given}"
+            assert given in service["secrets"]
+            monkeypatch.setenv(variable, str(_default(COMPOSE["secrets"][given]["file"])))
+    settings = load_settings()
+    assert settings.member_key_secret.get_secret_value() == "a first look"
+    assert settings.console_token.get_secret_value() == "only-for-a-first-look"
+
+
+def test_our_containers_can_do_no_more_than_they_must() -> None:
+    """No capabilities, no way to another user, and only volumes and /tmp to write to."""
+    ours = {name: each for name, each in COMPOSE["services"].items() if each.get("image") == "claimscrub"}
+
+    assert set(ours) == {"topics", "worker", "console"}
+    for service in ours.values():
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+        assert [each.partition(":")[0] for each in service["tmpfs"]] == ["/tmp"]
+        assert {"privileged", "user", "cap_add", "network_mode", "pid"} & set(service) == set()
+        assert [each.rpartition(":")[2] for each in service.get("volumes", [])] in ([], ["/var/lib/claimscrub"])
+
+
+def test_the_image_is_built_from_the_sources_alone() -> None:
+    """What is copied into it is let through to the build, nothing else is, and no build argument carries a secret."""
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+    copied = {
+        name for line in re.findall(r"^COPY (?!--from)(.+) \S+$", dockerfile, re.MULTILINE) for name in line.split()
+    }
+
+    assert "*" in ignored
+    assert {each.removeprefix("!") for each in ignored if each.startswith("!")} == copied
+    assert re.search(r"^(ARG|ADD)\b", dockerfile, re.MULTILINE) is None
 
 
 def test_every_setting_in_the_compose_file_exists() -> None:
     """A variable that no setting reads would do nothing without saying so."""
     known = {PREFIX + name.upper() for name in Settings.model_fields}
+    known |= {
+        f"{PREFIX}{name.upper()}_FILE" for name, each in Settings.model_fields.items() if each.annotation is SecretStr
+    }
     named = {
         name
         for service in COMPOSE["services"].values()
@@ -98,12 +146,25 @@ def test_every_setting_in_the_compose_file_exists() -> None:
 
 
 def test_the_image_runs_as_an_ordinary_user_from_the_lock_file() -> None:
-    """The last stage is not root, and what is installed is what is locked."""
+    """The last stage is not root, and what is installed, or builds what is, is what is locked."""
     dockerfile = (ROOT / "Dockerfile").read_text()
+    installs = [each.rstrip(" \\") for each in re.findall(r"pip install --no-cache-dir (.+)", dockerfile)]
     last_stage = dockerfile[dockerfile.rindex("\nFROM ") :]
 
     assert re.search(r"^USER claimscrub$", last_stage, re.MULTILINE)
-    assert "--require-hashes -r requirements.lock" in dockerfile
+    assert installs == [
+        "--require-hashes -r requirements.lock",
+        "--require-hashes -r requirements-build.lock",
+        "--no-deps --no-index dist/*.whl",
+    ]
+
+
+def test_what_builds_the_image_is_what_builds_here() -> None:
+    """The build tools are of the versions that develop claimscrub, which are audited and whose licences are judged."""
+    build = locked(ROOT / "requirements-build.lock")
+
+    assert "hatchling" in build
+    assert build.items() <= locked(DEVELOPMENT).items()
 
 
 @pytest.mark.parametrize(("lock", "groups"), [("requirements.lock", []), ("requirements-dev.lock", ["dev"])])

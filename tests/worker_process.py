@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -132,8 +132,15 @@ class Pipeline:
         made = self.run("topics", "create")
         assert made.returncode == 0, made.stderr
 
-    def send(self, events: list[tuple[bytes | None, bytes | None]], topic: str = "submitted", /, **config: Any) -> None:
-        """Publish (key, value) pairs to an input topic and wait until the broker has them.
+    def send(
+        self,
+        events: list[tuple[bytes | None, bytes | None]],
+        topic: str = "submitted",
+        headers: Sequence[tuple[str, bytes]] = (),
+        /,
+        **config: Any,
+    ) -> None:
+        """Publish (key, value) pairs, all with these headers, to an input topic and wait until the broker has them.
 
         A key of None stands for the member's, as `claimscrub submit` would make it.
         """
@@ -142,9 +149,10 @@ class Pipeline:
         failures: list[Any] = []
         for key, value in events:
             producer.produce(
-                self.topics[topic],
+                self.x12_topic if topic == "x12" else self.topics[topic],
                 value,
                 member_key(value) if key is None else key,
+                headers=list(headers),
                 on_delivery=lambda error, _: failures.append(error) if error else None,
             )
             producer.poll(0)

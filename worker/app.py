@@ -20,6 +20,7 @@ from rules import RuleSet
 from worker import agents
 from worker.data_directory import Sign, data_directory
 from worker.deadletter import DeadLetterFloodError
+from worker.failures import said_of
 from worker.history import Memory, Shelf
 from worker.kafka import KafkaProblemError, refusal_of, ssl_context
 from worker.lanes import Lanes
@@ -93,7 +94,8 @@ def build_app(settings: Settings, ruleset: RuleSet, folder: Path, monitor: Monit
     ready.hide()  # an earlier worker may have been killed
 
     def remember(shelf: Shelf, partition: int, partitions: int) -> Memory:
-        return Memory(members, ruleset, shelf, settings.history_lines, (partition, partitions))
+        place = (partition, partitions)
+        return Memory(members, ruleset, shelf, settings.history_lines, place, most_bytes=settings.max_message_bytes)
 
     def restored(partitions: int) -> None:
         ready.show()
@@ -152,7 +154,7 @@ def _tracing(settings: Settings) -> Any:
 def _stop_because(app: Any, error: Exception) -> None:
     """Stop, from any thread: what was published is committed, what failed is not, and a supervisor starts anew."""
     if app.failure is None:
-        log.error("worker stops", reason=f"{type(error).__name__}: {error}")
+        log.error("worker stops", reason=said_of(error))
         app.failure = error
         # Not Faust's crash(), which ends the consumer's thread before the last commit.
         os.kill(os.getpid(), signal.SIGTERM)

@@ -40,7 +40,8 @@ from worker.reference_cli import reference
 from worker.replay_cli import diff, replay
 from worker.rulebook import load_rulebook, members_of
 from worker.rules_cli import rules_group
-from worker.settings import PREFIX, Settings, SettingsError, load_settings
+from worker.settings import PREFIX, Settings, SettingsError, load_settings, secret_files
+from worker.signing_cli import keys, sign_rules, verify
 from worker.status_cli import status_group
 from worker.terminal import CLEARED, DAY, FLAGGED, UNREADABLE, clear_errors, console, say, today
 from worker.watch_cli import watch
@@ -102,6 +103,7 @@ def worker(workers: int | None, supervised: bool) -> None:
             contracts=len(ruleset.contracts.all),
             rule_set_version=ruleset.version,
             rule_set_digest=ruleset.digest,
+            **({"signed_by": ruleset.signed_by} if ruleset.signed_by else {}),
         )
         monitor.stage = "waiting for the brokers"
         waiting = partial(wait_for_topics, settings, lambda reason: log.warning("waiting", reason=reason))
@@ -349,14 +351,18 @@ def export(**options: Any) -> None:
 
 @main.command()
 def settings() -> None:
-    """Show every setting: its environment variable, the value in force, and what it means."""
+    """Show every setting: its environment variable, the value in force, and what it means.
+
+    A secret is never shown. It may stand in a file instead, named by its variable with _FILE behind it.
+    """
     with clear_errors():
-        values = load_settings()
+        values, files = load_settings(), secret_files()
         table = Table("variable", "value", "meaning", box=None, pad_edge=False)
         for name, field in Settings.model_fields.items():
             value = getattr(values, name)
             if isinstance(value, SecretStr):
-                value = "********" if value.get_secret_value() else ""
+                hidden = "********" if value.get_secret_value() else ""
+                value = f"{hidden} from {files[name]}" if name in files else hidden
             shown = "" if value is None else str(value)
             changed = name in values.model_fields_set
             table.add_row(PREFIX + name.upper(), f"[bold]{shown}[/bold]" if changed else shown, field.description)
@@ -434,6 +440,8 @@ def topics_create(add_partitions: bool) -> None:
 main.add_command(console_command)
 main.add_command(watch)
 main.add_command(rules_group)
+for _each in (verify, sign_rules, keys):
+    rules_group.add_command(_each)
 main.add_command(replay)
 main.add_command(diff)
 main.add_command(history)

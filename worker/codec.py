@@ -59,6 +59,8 @@ MONITORED = (_MODE, MONITOR.encode())
 _AFTER_ID = b"-monitor"
 _IN_DECISION = b',"mode":"monitor"}'
 _LISTS = ("findings", "not_evaluated", "silenced")
+_OF_ANOTHER = ("ce_", "__connect.errors.", "claimscrub.x12.")
+"""What headers of an event, or of a dead letter, begin with: they say nothing of what is made of it."""
 _NOT_CARRIED_ON = frozenset({"content-type", _ORIGIN, _KEY, _ID, _TYPE, _SUBJECT, _DECISION, _MODE})
 _BEFORE_CLAIM = b'{"claim":'
 _BEFORE_DECISION = b',"decision":'
@@ -263,7 +265,7 @@ def event_headers(type_header: tuple[str, bytes], claim_id: str | None, event_id
 def is_carried_on(header: str) -> bool:
     """Whether an input's header goes on to what is made of it; those that describe the input itself do not."""
     name = header.lower()
-    return not name.startswith("ce_") and name not in _NOT_CARRIED_ON
+    return not name.startswith(_OF_ANOTHER) and name not in _NOT_CARRIED_ON
 
 
 class Arrival(NamedTuple):

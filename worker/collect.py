@@ -21,6 +21,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from worker.answers import MOST_BYTES, MOST_CLAIMS, Envelope, Writer, described, notes, require_free
 from worker.codec import decision_header, envelope, is_monitored
 from worker.folder import FolderError, Stop, flush_folder, only_one, rename_durably, write_durably, write_to_disk
+from worker.header_names import headers_of
 from worker.kafka import KafkaProblemError, KafkaSilentError, reader_config, require_topics, topic_ids
 from worker.settings import Settings
 
@@ -236,7 +237,7 @@ class _Collection:
 
     def _envelopes_of(self, message: Any) -> tuple[bytes, ...]:
         """A record's envelope; none for a flagged claim that went on, as the cleared topic has it too."""
-        headers = dict(message.headers() or ())
+        headers = dict(headers_of(message))
         if message.topic() == self._settings.flagged_topic and is_monitored(headers):
             return ()
         value, decision = message.value() or b"", decision_header(headers)

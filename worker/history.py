@@ -34,6 +34,7 @@ from rules.engine.record import (
     NO_RECORD,
     Answer,
     MemberRecord,
+    bounded,
     delivered_before,
     history_of,
     not_to_be_released,
@@ -53,6 +54,7 @@ _CACHE_BYTES: Final = 33_554_432
 _WRITE_BUFFER_BYTES: Final = 8_388_608
 _BLOOM_BITS: Final = 10
 _BY_MONITOR: Final = "(sent on in monitor mode)"
+_MOST_BYTES: Final = 2_097_152
 DIGEST: Final = slice(7, 31)
 """Of `sha256:` and its hexadecimal digits: enough to tell the deliveries of one claim id apart."""
 
@@ -173,6 +175,7 @@ class Memory:
         store: what stands.
         most_lines: of service lines and claims to keep of one member.
         place: number of the partition, and how many there are; a memory that has every member is the first of one.
+        most_bytes: of a member's record, which is one message.
     """
 
     def __init__(
@@ -182,10 +185,13 @@ class Memory:
         store: Store,
         most_lines: int = MOST_LINES,
         place: tuple[int, int] = (0, 1),
+        *,
+        most_bytes: int = _MOST_BYTES,
     ) -> None:
         self._members = members
         self._store = store
         self._most_lines = most_lines
+        self._most_bytes = most_bytes
         self._partition, self._partitions = place
         self._codes: Container[str] = ruleset.named
         self._lifetime: Container[str] = ruleset.lifetime_codes
@@ -323,7 +329,11 @@ class Memory:
         return (*begun, self._stage(key, with_release(record, claim_id, digest, event_id)))
 
     def _stage(self, key: bytes, record: MemberRecord) -> Change:
-        raw = encoded(record)
+        raw, most_lines = encoded(record), self._most_lines
+        while len(raw) > self._most_bytes and most_lines > 1:  # claims with very long numbers
+            most_lines //= 2
+            record = bounded(record, self._lifetime, most_lines)
+            raw = encoded(record)
         self._staged[key] = _Staged(record, raw)
         return key, raw
 

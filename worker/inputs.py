@@ -284,31 +284,33 @@ def _documents(content: bytes, name: str, number: int, expected: str) -> Iterato
     except UnicodeDecodeError as error:
         yield Item(name, b"", ClaimError("$", f"not UTF-8 at byte {error.start}", f"{expected}, in UTF-8"))
         return
-    position = len(text) - len(text.lstrip())
+    position = len(content) - len(content.lstrip())  # of text more counts as blank than of bytes
     in_array = text[position] == "["
     position += in_array
     found = False
+    line_number, counted = number, 0
     while True:
         while position < len(text) and text[position] in _BETWEEN:
             position += 1
         if position == len(text) or (in_array and text[position] == "]"):
             return
-        where = f"{name}:{number + text.count(chr(10), 0, position)}"
+        line_number, counted = line_number + text.count("\n", counted, position), position
         try:
             _, end = _DECODER.raw_decode(text, position)
-        except (JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             if not found and not in_array and any(_is_json(line) for line in content.splitlines()):
                 for following, line in enumerate(content.splitlines(), number):
                     if line.strip():
                         yield Item(f"{name}:{following}", line.strip())
                 return
-            said = f"{error.msg} in column {error.colno}" if isinstance(error, JSONDecodeError) else "nested too deep"
-            broken = number + (error.lineno - 1 if isinstance(error, JSONDecodeError) else 0)
+            said, broken = "nested too deep" if isinstance(error, RecursionError) else "a number too long", line_number
+            if isinstance(error, JSONDecodeError):
+                said, broken = f"{error.msg} in column {error.colno}", number + error.lineno - 1
             problem = ClaimError("$", f"not JSON: {said}; what follows was not read", expected)
             yield Item(f"{name}:{broken}", b"", problem)
             return
         found = True
-        yield Item(where, text[position:end].encode())
+        yield Item(f"{name}:{line_number}", text[position:end].encode())
         position = end
 
 

@@ -66,6 +66,7 @@ def ssl_context(settings: Settings) -> ssl.SSLContext | None:
         return None
     try:
         context = ssl.create_default_context(cafile=settings.ssl_ca_file)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
         if settings.ssl_certificate_file is not None:
             password = settings.ssl_key_password.get_secret_value() or None
             context.load_cert_chain(settings.ssl_certificate_file, settings.ssl_key_file, password)
@@ -489,9 +490,9 @@ def _message_bytes(settings: Settings, name: str) -> int:
         return settings.max_claim_bytes + _ROOM
     if name == settings.x12_topic:
         return settings.max_x12_bytes + _ROOM
-    if name == settings.deadletter_topic and settings.x12_topic:
-        # Whatever the X12 topic takes may become a dead letter, with more headers.
-        return max(settings.max_message_bytes, settings.max_x12_bytes + _ROOM) + _ROOM
+    if name == settings.deadletter_topic:
+        # Whatever any topic takes may become a dead letter, with more headers.
+        return max(settings.max_message_bytes, settings.max_x12_bytes if settings.x12_topic else 0) + 2 * _ROOM
     return settings.max_message_bytes + _ROOM
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import select
 import sys
-from collections.abc import MutableMapping, Sequence
+import threading
+from collections.abc import Iterable, MutableMapping, Sequence
 from functools import partial
 from os import write
 from typing import Any, TextIO, cast
 
 import structlog
 
+from worker.failures import kind_and_place, repeats_nothing
 from worker.settings import Settings
 
 ALLOWED_KEYS = frozenset(
@@ -21,7 +23,7 @@ ALLOWED_KEYS = frozenset(
         "topic", "partition", "offset", "partitions", "group_id", "bootstrap_servers",
         "claims", "cleared", "flagged", "deadletters", "records", "seconds", "claims_per_second", "cpu_us_per_claim",
         "repartitioned", "released", "statuses", "statuses_without_effect", "left",
-        "rules", "contracts", "rule_set_version", "rule_set_digest",
+        "rules", "contracts", "rule_set_version", "rule_set_digest", "signed_by",
         "instance_id", "worker", "workers", "pid", "exit_code",
         "charge", "event_id", "trace_id", "monitored", "mode", "cleared_format",
         "decision_ms_p50", "decision_ms_p99", "latency_ms_p50", "latency_ms_p99",
@@ -121,6 +123,7 @@ def configure_logging(settings: Settings) -> None:
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(lines)
+    handler.addFilter(_WithoutWords())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -134,6 +137,46 @@ def configure_logging(settings: Settings) -> None:
     if level > logging.DEBUG:
         # Faust formats debug messages on its hot path even where nothing shows them.
         logging.disable(logging.DEBUG)
+    else:
+        for name in _TELLING:
+            logging.getLogger(name).setLevel(logging.INFO)
+    threading.excepthook = _thread_failed
+    sys.unraisablehook = _could_not_raise
+
+
+_TELLING = ("aiokafka.producer", "aiokafka.conn")
+"""At level debug these log keys and values of records."""
+
+
+class _WithoutWords(logging.Filter):
+    """In what a library logs, unforeseen failures are named by their kind and place."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        errors = [each for each in _errors_in(record) if not repeats_nothing(each)]
+        if errors:
+            text = record.getMessage()
+            for error in errors:
+                for words in filter(None, (repr(error), str(error))):
+                    text = text.replace(words, kind_and_place(error))
+            record.msg, record.args = text, ()
+        return True
+
+
+def _errors_in(record: logging.LogRecord) -> Iterable[BaseException]:
+    arguments = record.args.values() if isinstance(record.args, dict) else record.args or ()
+    for each in (record.msg, *arguments, *(record.exc_info or ())):
+        if isinstance(each, BaseException):
+            yield each
+
+
+def _thread_failed(failed: threading.ExceptHookArgs) -> None:
+    if failed.exc_value is not None and failed.exc_type is not SystemExit:
+        log.error("thread failed", reason=kind_and_place(failed.exc_value))
+
+
+def _could_not_raise(failed: sys.UnraisableHookArgs) -> None:
+    if failed.exc_value is not None:
+        log.error("failure passed over", reason=kind_and_place(failed.exc_value))
 
 
 def _with_instance(instance_id: str, _: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

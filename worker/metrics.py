@@ -203,8 +203,8 @@ X12_DEADLETTERS = _kept(Metric(
 # ---- what runs
 
 RULE_SET_INFO = _kept(Metric(
-    "claimscrub_rule_set_info", "gauge", "1", ("version", "digest"), _WORKER,
-    "The rule set that decides.",
+    "claimscrub_rule_set_info", "gauge", "1", ("version", "digest", "signed_by"), _WORKER,
+    "The rule set that decides, and the key of its signature, if one is demanded.",
 ))  # fmt: skip
 MODE_INFO = _kept(Metric(
     "claimscrub_mode_info", "gauge", "1", ("mode", "cleared_format"), _WORKER,

@@ -43,14 +43,12 @@ class Modes:
             key, headers = output.arrival.key_and_headers(output.record)
             came = Input(output.arrival.partition, key, headers)
             return output._replace(headers=[*output.headers, came.header()])
-        if outcome.disposition is not Disposition.CLEARED:
+        if outcome.disposition is not Disposition.CLEARED or not (self._sends_claims or outcome.is_monitored):
             return output
         copy, mark = None, []
         if outcome.is_monitored:
-            copy, mark = (
-                output._replace(topic=self._flagged_topic, headers=monitored_headers(output.headers)),
-                [MONITORED],
-            )
+            copy = output._replace(topic=self._flagged_topic, headers=monitored_headers(output.headers))
+            mark = [MONITORED]
         if self._sends_claims:
             output = _as_it_came(output, partitions)
         return output._replace(headers=[*output.headers, *mark], copy=copy)

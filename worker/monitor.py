@@ -269,7 +269,7 @@ class Monitor:
         yield from self._of_partitions()
         ruleset = self._ruleset
         if ruleset is not None:
-            yield gauge(metrics.RULE_SET_INFO, {(ruleset.version, ruleset.digest): 1})
+            yield gauge(metrics.RULE_SET_INFO, {(ruleset.version, ruleset.digest, ruleset.signed_by): 1})
             yield gauge(metrics.RULES, len(ruleset.rules))
             yield gauge(metrics.CONTRACTS, len(ruleset.contracts.all))
         yield from process_families()

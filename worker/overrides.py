@@ -182,7 +182,12 @@ def _read_content(raw: bytes) -> Override:
         read = read_json(_reader(), raw, _SCHEMA)
     except ClaimError as error:
         raise ClaimError(_below("override", error.path), error.problem, error.expected) from None
-    return Override(read.user, read.reason, read.released_at.astimezone(UTC), read.flagged_event_id)
+    try:
+        released_at = read.released_at.astimezone(UTC)
+    except OverflowError:  # in UTC it would be before the year 1, or after 9999
+        expected = "a time with its offset from UTC, such as 2026-08-10T14:05:00Z"
+        raise ClaimError("override.released_at", "not a time", expected) from None
+    return Override(read.user, read.reason, released_at, read.flagged_event_id)
 
 
 def _below(path: str, inner: str) -> str:

@@ -19,6 +19,7 @@ from worker.codec import UNREADABLE, event_id_of, published
 from worker.console.outputs import fault_of, text
 from worker.decisions import DEADLETTER, Decided, Decisions, Range, Said
 from worker.folder import Stop
+from worker.header_names import headers_of
 from worker.history import DIGEST
 from worker.kafka import (
     KafkaProblemError,
@@ -132,7 +133,7 @@ class _Reading:
         return self._count >= self._wanted
 
     def take(self, message: Any) -> None:
-        headers = message.headers() or []
+        headers = headers_of(message)
         named = dict(headers)
         is_deadletter = message.topic() == self._settings.deadletter_topic
         match = self._event_id.fullmatch(text(named, "ce_id") if is_deadletter else event_id_of(named))

@@ -1,26 +1,58 @@
-"""Typed settings, read from environment variables `CLAIMSCRUB_*`; nothing else in the project reads the environment."""
+"""Typed settings, read from environment variables `CLAIMSCRUB_*`; nothing else in the project reads the environment.
+
+Each secret may instead stand in a file that the variable with `_FILE` behind its name names, as Docker and Kubernetes
+hand secrets over.
+"""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import DirectoryPath, Field, FilePath, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from rules.engine.record import MOST_LINES
 
 PREFIX = "CLAIMSCRUB_"
+_LONGEST_SECRET = 65_536
 
 
 class SettingsError(ValueError):
     """A setting is wrong; the message names the environment variable and what is expected."""
 
 
+class _SecretFiles(PydanticBaseSettingsSource):
+    """The secrets that stand in files."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002
+        """One secret; None for what is none, or does not stand in a file."""
+        path = secret_files().get(field_name)
+        return (None if path is None else _secret_in(path, PREFIX + field_name.upper())), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        """All of them."""
+        return {name: self.get_field_value(Settings.model_fields[name], name)[0] for name in secret_files()}
+
+
 class Settings(BaseSettings):
     """Everything a deployment may set; `claimscrub settings` shows the values in force."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What the code says, then files, then the environment, where a secret may be set to nothing."""
+        return init_settings, _SecretFiles(settings_cls), env_settings
 
     bootstrap_servers: str = Field(
         "localhost:9092", min_length=1, description="Kafka brokers, host:port, comma-separated."
@@ -79,6 +111,16 @@ class Settings(BaseSettings):
     )
     reference_folder: DirectoryPath | None = Field(
         None, description="Folder of own reference data, laid over the packaged: see claimscrub reference import."
+    )
+    rules_public_key_file: FilePath | None = Field(
+        None,
+        description="Ed25519 public keys (PEM): only a rule set signed with one of them is taken; any if not set.",
+    )
+    rules_signature_file: Path | None = Field(
+        None, description="Its signature, as claimscrub rules sign writes it; goes with the public keys."
+    )
+    signing_key_password: SecretStr = Field(
+        SecretStr(""), description="Password of the private key with which claimscrub rules sign signs; for it alone."
     )
 
     max_claim_bytes: int = Field(1_048_576, ge=1_024, description="Largest claim event; a larger one is a dead letter.")
@@ -203,6 +245,10 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"{PREFIX}SASL_USERNAME and {PREFIX}SASL_PASSWORD are needed with {self.security_protocol}"
             )
+        if self.rules_signature_file is not None and self.rules_public_key_file is None:
+            raise ValueError(
+                f"{PREFIX}RULES_SIGNATURE_FILE is checked with {PREFIX}RULES_PUBLIC_KEY_FILE, which is not set"
+            )
         names = [*self.topics, *filter(None, [self.x12_topic])]
         if len(set(names)) < len(names):
             raise ValueError("each topic must have a name of its own")
@@ -227,6 +273,44 @@ class Settings(BaseSettings):
     def topics(self) -> tuple[str, ...]:
         """All with the same number of partitions."""
         return (*self.input_topics, *self.output_topics, self.history_topic)
+
+
+def secret_files() -> dict[str, Path]:
+    """The secrets that stand in files: the setting's name → the file.
+
+    Raises:
+        SettingsError: a secret is set twice.
+    """
+    environment = {name.upper(): value for name, value in os.environ.items() if value}
+    files = {}
+    for name, field in Settings.model_fields.items():
+        variable = PREFIX + name.upper()
+        if field.annotation is SecretStr and f"{variable}_FILE" in environment:
+            if variable in environment:
+                raise SettingsError(f"{variable} and {variable}_FILE are both set; keep one of them")
+            files[name] = Path(environment[f"{variable}_FILE"])
+    return files
+
+
+def _secret_in(path: Path, variable: str) -> str:
+    """A secret without the end of its line.
+
+    Raises:
+        SettingsError: the file can't be read, or holds no secret.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(_LONGEST_SECRET + 1)
+        secret = content.decode().removesuffix("\n").removesuffix("\r")
+    except OSError as error:
+        raise SettingsError(f"{variable}_FILE: {path}: {error.strerror or type(error).__name__}") from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"{variable}_FILE: {path}: not text in UTF-8") from None
+    if not secret:
+        raise SettingsError(f"{variable}_FILE: {path}: empty; write the secret into it")
+    if len(content) > _LONGEST_SECRET or "\n" in secret:
+        raise SettingsError(f"{variable}_FILE: {path}: expected one line with the secret alone")
+    return secret
 
 
 def load_settings() -> Settings:

@@ -25,6 +25,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from rules import ClaimError
 from worker.codec import Headers, cloud_event_headers, is_carried_on
 from worker.deadletter import DeadLetterFloodError, DeadLetterLimit, error_headers, x12_headers
+from worker.header_names import headers_of
 from worker.kafka import (
     RECORD_BATCH_BYTES,
     KafkaProblemError,
@@ -53,6 +54,15 @@ last spoke to it (librdkafka issues 5456 and 5511, open in 2.16). So a producer 
 the next transaction, and where that comes too late the worker stops after this time."""
 _ATTEMPTS = 5
 _LARGEST_FETCH_BYTES = 100_000_000
+MOST_CLAIMS = 50_000
+"""Of one record; 10 MB of the shortest claims that anybody sends hold fewer. X12 has 5,000 in mind for a transaction
+set."""
+_MOST_TIMES = 16
+"""How many times as large as the largest record all that is made of one may be: what claims of X12 share, such as their
+billing provider and the record's headers, stands in every claim event."""
+_MOST_FAULTS = 1_000
+"""Of envelopes and levels in one record: beyond that it is no X12."""
+_MOST_HEADERS_BYTES = 32_768
 _BREATH = 10
 """Claims read between two pauses, in which the threads that decide claims get the interpreter."""
 _PAUSE_SECONDS = 0.000_05
@@ -81,13 +91,22 @@ class Sizes(NamedTuple):
     claim: int
 
 
-def split(value: bytes | None, sizes: Sizes, breathe: Callable[[], None] = lambda: None) -> list[Event | Letter]:
+def split(
+    value: bytes | None,
+    sizes: Sizes,
+    breathe: Callable[[], None] = lambda: None,
+    *,
+    headers_bytes: int = 0,
+    key_bytes: int = 0,
+) -> list[Event | Letter]:
     """Split the X12 text of one record.
 
     Args:
         value: the record's value.
         sizes: what is allowed.
         breathe: called every few claims.
+        headers_bytes: of the record, which go on with each claim.
+        key_bytes: of the record, which go on with each dead letter.
 
     Returns:
         Claim events and dead letters in the order of the text; at least one. Never raises for anything the bytes hold.
@@ -97,8 +116,11 @@ def split(value: bytes | None, sizes: Sizes, breathe: Callable[[], None] = lambd
     if len(value) > sizes.x12:
         problem = ClaimError("$", f"{len(value)} bytes", f"at most {sizes.x12} bytes ({PREFIX}MAX_X12_BYTES)")
         return [Letter(value, (problem,))]
+    if headers_bytes > _MOST_HEADERS_BYTES:
+        problem = ClaimError("$", f"headers of {headers_bytes} bytes", f"at most {_MOST_HEADERS_BYTES} bytes")
+        return [Letter(value, (problem,))]
     try:
-        return _read_all(value, sizes, breathe)
+        return _read_all(value, sizes, breathe, headers_bytes + key_bytes)
     except _StoppedError:
         raise
     except Exception as error:  # noqa: BLE001  (a fault of the reader must not stop the records behind this one)
@@ -106,10 +128,14 @@ def split(value: bytes | None, sizes: Sizes, breathe: Callable[[], None] = lambd
         return [Letter(value, (problem,))]
 
 
-def _read_all(value: bytes, sizes: Sizes, breathe: Callable[[], None]) -> list[Event | Letter]:
+def _read_all(value: bytes, sizes: Sizes, breathe: Callable[[], None], bytes_with_each: int) -> list[Event | Letter]:
     items: list[Event | Letter] = []
     lost_no_claim: list[ClaimError] = []
+    made_bytes = 0
     for number, item in enumerate(read_events(io.BytesIO(value)), 1):
+        made_bytes += len(item.raw) + bytes_with_each
+        if len(items) >= MOST_CLAIMS or made_bytes > _MOST_TIMES * sizes.x12 or len(lost_no_claim) >= _MOST_FAULTS:
+            return [Letter(value, (_too_many(len(items), made_bytes, sizes),))]
         if isinstance(item, Event):
             items.append(item if len(item.raw) <= sizes.claim else _too_large(item, value, sizes))
         elif item.raw:
@@ -124,6 +150,17 @@ def _read_all(value: bytes, sizes: Sizes, breathe: Callable[[], None]) -> list[E
         # An envelope's fault belongs to no claim: the whole record says best what it is about.
         items.append(Letter(value, tuple(lost_no_claim)))
     return items
+
+
+def _too_many(claims: int, made_bytes: int, sizes: Sizes) -> ClaimError:
+    """Why a record is refused as a whole: nothing of it is published, so that it can be sent again in parts."""
+    if claims >= MOST_CLAIMS:
+        return ClaimError("$", f"more than {MOST_CLAIMS} claims", "fewer claims a record")
+    most = _MOST_TIMES * sizes.x12
+    if made_bytes > most:
+        said = f"its claims would take more than {most} bytes, as each repeats what they share"
+        return ClaimError("$", said, f"fewer claims a record, {_MOST_TIMES} times {PREFIX}MAX_X12_BYTES at most")
+    return ClaimError("$", f"more than {_MOST_FAULTS} faults of envelopes and levels", "X12 text")
 
 
 def _too_large(event: Event, value: bytes, sizes: Sizes) -> Letter:
@@ -274,7 +311,14 @@ class Splitter:
             if message.error() is not None:
                 self._check(message.error())
                 return
-            items = split(message.value(), self._sizes, self._breathe)
+            carried = sum(len(name) + len(said or b"") for name, said in headers_of(message))
+            items = split(
+                message.value(),
+                self._sizes,
+                self._breathe,
+                headers_bytes=carried,
+                key_bytes=len(message.key() or b""),
+            )
             self._pending.append(_Pending(message, items))
             self._pending_bytes += sum(
                 len(each.raw if isinstance(each, Event) else each.value or b"") for each in items
@@ -353,7 +397,7 @@ class Splitter:
         positions: dict[tuple[str, int], int] = {}
         self._producer.begin_transaction()
         for message, items in self._pending:
-            carried = [each for each in message.headers() or () if is_carried_on(each[0])]
+            carried = [each for each in headers_of(message) if is_carried_on(each[0])]
             for number, item in enumerate(items, 1):
                 if isinstance(item, Event):
                     self._produce_event(message, item, carried)
@@ -379,7 +423,7 @@ class Splitter:
         error = letter.errors[0]
         event_id = f"{topic}-{partition}-{offset}-{number}"
         headers = [
-            *cloud_event_headers(None, error.claim_id, event_id, message.headers() or ()),
+            *cloud_event_headers(None, error.claim_id, event_id, headers_of(message)),
             *error_headers(error, topic, partition, offset, self._group_id, reader="worker.x12"),
             *x12_headers(error),
         ]

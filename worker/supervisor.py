@@ -24,11 +24,14 @@ from urllib.request import ProxyHandler, build_opener
 import structlog
 from prometheus_client.core import Metric as Family
 
+from rules.engine.policy import ReferenceDataError
 from worker import metrics
 from worker.data_directory import Sign, data_directory
 from worker.deadletter import DeadLetterFloodError
 from worker.metrics import counter, exposition, gauge, process_families
+from worker.rulebook import require_signature
 from worker.settings import PREFIX, Settings
+from worker.signing import RulesMismatchError, SignatureProblemError
 from worker.terminal import CLEARED, FAILED, FLOOD
 
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 30.0
@@ -295,6 +298,12 @@ class Supervisor:
         while True:
             await self._told_to_restart.wait()
             self._told_to_restart.clear()
+            try:
+                await asyncio.to_thread(require_signature, self._settings)
+            except (ReferenceDataError, RulesMismatchError, SignatureProblemError) as error:
+                # A worker that is stopped now would not start again.
+                log.error("rolling restart refused", reason=str(error))  # noqa: TRY400  (the reason says it all)
+                continue
             log.info("rolling restart", workers=len(self._workers))
             for worker in self._workers:
                 await worker.restart()

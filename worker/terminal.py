@@ -12,6 +12,7 @@ from rich.console import Console
 
 from rules.engine.policy import ReferenceDataError
 from rules.engine.rule import RuleDefinitionError
+from worker.failures import way_to
 from worker.settings import SettingsError
 
 CLEARED, FLAGGED, UNREADABLE = 0, 1, 2
@@ -54,6 +55,7 @@ def clear_errors() -> Iterator[None]:
     from worker.folder import FolderError
     from worker.history import HistoryError
     from worker.kafka import KafkaProblemError
+    from worker.signing import RulesMismatchError, SignatureProblemError
 
     known = (
         SettingsError,
@@ -62,6 +64,8 @@ def clear_errors() -> Iterator[None]:
         HistoryError,
         ReferenceDataError,
         RuleDefinitionError,
+        RulesMismatchError,
+        SignatureProblemError,
     )
     try:
         yield
@@ -74,4 +78,9 @@ def clear_errors() -> Iterator[None]:
     except BrokenPipeError:
         # Whoever read our output has had enough.
         sys.stdout = open("/dev/null", "w")  # noqa: PTH123, SIM115
+        sys.exit(FAILED)
+    except (click.ClickException, click.Abort, click.exceptions.Exit):
+        raise
+    except Exception as error:  # noqa: BLE001  (Python would print its words too, which may repeat a claim)
+        say(f"claimscrub: failed where it should not; please report this:\n{way_to(error)}")
         sys.exit(FAILED)

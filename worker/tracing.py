@@ -39,6 +39,8 @@ _LAST_SECONDS = 2.0
 """For sending the last spans of a worker that stops."""
 _LEAST_QUEUE = 2_048
 """Spans that wait to be sent, as the SDK has it by itself; a full batch of ours is as large."""
+_TELLTALES = ("opentelemetry.trace.span", "opentelemetry.util.re")
+"""Loggers that warn with what they can't read: a sender's tracestate, and the secret in OTEL_EXPORTER_OTLP_HEADERS."""
 
 Published = Callable[[Sequence[Output], int, float], None]
 
@@ -54,22 +56,23 @@ class Tracing:
     """
 
     def __init__(self, settings: Settings) -> None:
+        for name in _TELLTALES:
+            logging.getLogger(name).setLevel(logging.ERROR)
         in_flight = settings.batches_in_flight * settings.batch_records
         queue = None if OTEL_BSP_MAX_QUEUE_SIZE in os.environ else max(_LEAST_QUEUE, in_flight)
         try:
-            processor = BatchSpanProcessor(OTLPSpanExporter(), max_queue_size=queue)
+            self._provider = TracerProvider(resource=_resource(settings), shutdown_on_exit=False)
+            self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(), max_queue_size=queue))
         except ValueError as error:
-            raise SettingsError(f"a variable OTEL_* is wrong, which say where spans go: {error}") from None
-        self._provider = TracerProvider(resource=_resource(settings), shutdown_on_exit=False)
-        self._provider.add_span_processor(processor)
+            raise SettingsError(f"a variable OTEL_*, which say where spans go, is wrong: {error}") from None
         self._tracer = self._provider.get_tracer("claimscrub", __version__)
         self._propagator = TraceContextTextMapPropagator()
         self._group_id = settings.group_id
+        # Where claims go on as they came, what is sent on has to get there so; worker.modes sees to the rest.
+        self._unchanged = {None, settings.repartition_topic if settings.cleared_format == "claim" else None}
         # Faust's own hook. As a sensor of the app it would begin spans and never end them: Faust calls the end only for
         # events that a stream acknowledges, and ours acknowledges none.
         self._sensor = OpenTelemetrySensor(tracer=self._tracer)
-        # It writes what it can't read of a sender's tracestate into the log.
-        logging.getLogger("opentelemetry.trace.span").setLevel(logging.ERROR)
 
     @contextmanager
     def batch(self, stream: Any, event: Any) -> Iterator[None]:
@@ -97,10 +100,9 @@ class Tracing:
 
     def continued(self, output: Output, span: Span) -> Output:
         """The output with the span, and with its context instead of the one that the event had."""
-        headers = output.headers
-        if output.topic is not None:
-            headers = self._with_context(headers, span)
-        return output._replace(headers=headers, span=span)
+        if output.topic in self._unchanged:
+            return output._replace(span=span)
+        return output._replace(headers=self._with_context(output.headers, span), span=span)
 
     def _with_context(self, headers: Received, span: Span) -> Received:
         carrier: dict[str, str] = {}
@@ -108,7 +110,8 @@ class Tracing:
         if not carrier:  # the SDK is switched off
             return headers
         context: Headers = [(name, value.encode()) for name, value in carrier.items()]
-        return [*(header for header in headers if header[0].lower() not in _NAMES), *context]
+        # In front: what a worker writes behind a sender's headers is looked for at the end.
+        return [*context, *(header for header in headers if header[0].lower() not in _NAMES)]
 
     def failed(self, span: Span, error: Exception) -> None:
         """The event could not be decided, and stops the worker."""
@@ -168,6 +171,8 @@ def _outcome(output: Output) -> str:
         return "repartitioned"
     if outcome.is_release:
         return "released"
+    if outcome.is_monitored:
+        return "monitored"
     return "status" if outcome.disposition is None else outcome.disposition.value
 
 

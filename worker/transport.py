@@ -26,6 +26,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
+from worker.header_names import read_any_header_names
 from worker.lanes import Batch, Lanes
 from worker.membership import watch_membership
 from worker.protocol import Place
@@ -63,6 +64,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     consumer: BatchConsumer
 
     def _create_worker_consumer(self, transport: Any) -> Any:
+        read_any_header_names()
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = int(self.consumer.settings.fetch_wait_seconds * 1000)  # noqa: SLF001
         # A record of X12 becomes claim events in one transaction: those of an aborted one must not be decided.

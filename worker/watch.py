@@ -31,6 +31,7 @@ from worker.console.outputs import (
     text,
 )
 from worker.folder import Stop
+from worker.header_names import headers_of
 from worker.kafka import (
     KafkaProblemError,
     KafkaSilentError,
@@ -165,7 +166,7 @@ def watch(settings: Settings, plan: Plan, printer: Printer, say: Callable[[str],
 
 def _show(settings: Settings, choice: Choice, printer: Printer, message: Any, say: Callable[[str], None]) -> bool:
     if message.topic() == settings.deadletter_topic:
-        is_meant = choice.has_claim(text(dict(message.headers() or ()), "ce_subject"))
+        is_meant = choice.has_claim(text(dict(headers_of(message)), "ce_subject"))
         if is_meant:
             printer.deadletter(message)
         return is_meant
@@ -375,7 +376,7 @@ class TextPrinter:
             self._line(Text.assemble(("fix ", "bold"), first.remedy))
 
     def deadletter(self, message: Any) -> None:
-        headers = dict(message.headers() or ())
+        headers = dict(headers_of(message))
         self._head(message, text(headers, "ce_subject") or _place(message), Text("dead letter", "bold yellow"))
         self._line(Text(fault_of(headers).reason))
 
@@ -411,7 +412,7 @@ class JsonPrinter:
         self._print(to_json(_record(message) | said)[:-1] + b',"decision":' + decision + b"}")
 
     def deadletter(self, message: Any) -> None:
-        fault = fault_of(dict(message.headers() or ()))
+        fault = fault_of(dict(headers_of(message)))
         origin = None if fault.origin is None else fault.origin._asdict()
         self._print(to_json(_record(message) | {"reason": fault.reason, "origin": origin}))
 
@@ -421,7 +422,7 @@ class JsonPrinter:
 
 
 def _record(message: Any) -> dict[str, Any]:
-    headers = dict(message.headers() or ())
+    headers = dict(headers_of(message))
     return {
         "topic": message.topic(),
         "partition": message.partition(),

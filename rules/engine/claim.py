@@ -11,11 +11,12 @@ are not known here travel on in the claim's original bytes.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from datetime import date
 from decimal import Decimal
 from functools import cache
-from typing import Annotated, Any, Literal, NoReturn, Self, TypeVar
+from typing import Annotated, Any, Final, Literal, NoReturn, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -77,14 +78,23 @@ def _of_sane_size(value: Decimal) -> Decimal:
     Pydantic's own `max_digits` takes each number apart in Python, which costs as much as reading it.
     """
     if -_MOST_DIGITS <= value.adjusted() < _MOST_DIGITS:
-        return value
+        rounded = +value  # to the 28 digits that Python's arithmetic keeps
+        if rounded == value:
+            return rounded
     raise PydanticKnownError("decimal_max_digits", {"max_digits": _MOST_DIGITS})
 
 
 _MOST_DIGITS = 18
+_CLAIM_ID = re.compile(r"^[\x21-\x7e]+$")
+_LONGEST_CLAIM_ID = 128
 VOID = "8"
 """Frequency code of a claim that takes back an earlier one."""
 Amount = Annotated[Decimal, AfterValidator(_of_sane_size)]
+WholeNumber = Annotated[int, Field(gt=-(10**_MOST_DIGITS), lt=10**_MOST_DIGITS)]
+_SegmentNumber = Annotated[int, Field(ge=1, lt=10**9)]
+_Item = TypeVar("_Item")
+Several = Annotated[tuple[_Item, ...], Field(max_length=999)]
+"""As many as a claim may have service lines, which is far more than it may have of anything else."""
 
 
 _CONFIGURATION = ConfigDict(strict=True, str_strip_whitespace=True)
@@ -283,7 +293,7 @@ class CaseFacts(_Supplied):
         None, description="Fewer analgesics in the trial, in percent, 0 to 100."
     )
     conservative_months: Amount | None = Field(None, description="Conservative care before, in months.")
-    drug_classes: int | None = Field(None, description="Number of drug classes that were tried.")
+    drug_classes: WholeNumber | None = Field(None, description="Number of drug classes that were tried.")
     pt_weeks_last_year: Amount | None = Field(None, description="Physical therapy in the last year, in weeks.")
     odi_pct: Amount | None = Field(None, description="Oswestry disability index, in percent, 0 to 100.")
     pain_score: Amount | None = Field(None, description="Pain on a scale from 0 to 10.")
@@ -324,8 +334,8 @@ class StoredAuthorization:
     member_number: Code = ""
     provider_npi: Code = Field("", description="Rendering or billing provider it was given to.")
     facility_npi: Code = ""
-    procedure_codes: tuple[Code, ...] = ()
-    places_of_service: tuple[Code, ...] = Field((), description="Sites it names; 013x for a hospital bill.")
+    procedure_codes: Several[Code] = ()
+    places_of_service: Several[Code] = Field((), description="Sites it names; 013x for a hospital bill.")
     units: Amount | None = Field(None, description="Units approved, all codes together.")
     from_date: IsoDate | None = None
     through_date: IsoDate | None = None
@@ -355,7 +365,9 @@ class ServiceLine:
     revenue_code: Code = Field("", description="Revenue code, SV201.")
     service_date: IsoDate | None = Field(None, description="From date of the service, DTP 472.")
     service_date_through: IsoDate | None = Field(None, description="To date of the service, if it is another.")
-    diagnosis_pointers: tuple[int, ...] = Field((), max_length=12, description="Positions in `diagnoses`, from 1.")
+    diagnosis_pointers: tuple[WholeNumber, ...] = Field(
+        (), max_length=12, description="Positions in `diagnoses`, from 1."
+    )
     line_control_number: Text = Field("", description="Line control number, REF 6R.")
     prior_authorization_number: Code = Field("", description="Authorization of the line, REF G1.")
     referral_number: Code = Field("", description="Referral of the line, REF 9F.")
@@ -367,12 +379,12 @@ class ServiceLine:
     supervising_provider: Provider | None = None
     operating_provider: Provider | None = None
     other_operating_provider: Provider | None = None
-    notes: tuple[Note, ...] = ()
-    attachments: tuple[Attachment, ...] = ()
-    certifications: tuple[Certification, ...] = ()
+    notes: Several[Note] = ()
+    attachments: Several[Attachment] = ()
+    certifications: Several[Certification] = ()
     repricing: Repricing | None = None
-    fixed_format: tuple[Text, ...] = Field((), description="Fixed format information, K3.")
-    adjudications: tuple[LineAdjudication, ...] = Field((), description="What other payers paid for the line.")
+    fixed_format: Several[Text] = Field((), description="Fixed format information, K3.")
+    adjudications: Several[LineAdjudication] = Field((), description="What other payers paid for the line.")
 
 
 _AS_IT_IS = ConfigDict(strict=True, str_strip_whitespace=False)  # a separator may be a line break
@@ -383,7 +395,7 @@ class X12Part(TypedDict):
 
     __pydantic_config__ = _AS_IT_IS  # type: ignore[misc]
 
-    first_segment: Annotated[int, Field(ge=1, description="Number of the first in its transaction set; ST is 1.")]
+    first_segment: Annotated[_SegmentNumber, Field(description="Number of the first in its transaction set; ST is 1.")]
     segments: Annotated[str, Field(description="Joined by the segment terminator, without one at the end.")]
 
 
@@ -406,7 +418,7 @@ class X12Source(TypedDict):
     group_control_number: Annotated[str, Field(description="GS06.")]
     version: Annotated[str, Field(description="ST03, else GS08, for example 005010X222A1.")]
     transaction_control_number: Annotated[str, Field(description="ST02.")]
-    claim_number: Annotated[int, Field(ge=1, description="Position of the claim in its transaction set.")]
+    claim_number: Annotated[_SegmentNumber, Field(description="Position of the claim in its transaction set.")]
     separators: Annotated[
         str,
         Field(min_length=4, max_length=4, description="Element, component and repetition separator, terminator."),
@@ -423,9 +435,9 @@ class X12Source(TypedDict):
 class Claim:
     """A claim event: what the topic `claims.submitted` carries, one claim a record."""
 
-    claim_id: Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[\x21-\x7e]+$")] = Field(
-        description="Id of the claim event, chosen by the sender; printable ASCII without blanks, no PHI."
-    )
+    claim_id: Annotated[
+        str, StringConstraints(min_length=1, max_length=_LONGEST_CLAIM_ID, pattern=_CLAIM_ID.pattern)
+    ] = Field(description="Id of the claim event, chosen by the sender; printable ASCII without blanks, no PHI.")
     claim_type: Literal["professional", "institutional"]
     submitter_id: Code = Field("", description="Identifier of the submitter, loop 1000A NM109.")
     received_date: IsoDate | None = Field(None, description="Date of receipt; the record's timestamp if absent.")
@@ -447,17 +459,17 @@ class Claim:
     patient_status: Code = Field("", description="837I: patient status, CL103.")
     discharge_hour: Code = ""
     diagnosis_related_group: Code = Field("", description="837I: diagnosis related group, HI DR.")
-    diagnoses: tuple[Diagnosis, ...] = ()
-    inpatient_procedures: tuple[InpatientProcedure, ...] = ()
-    condition_codes: tuple[Code, ...] = ()
-    value_codes: tuple[ValueCode, ...] = ()
-    occurrence_codes: tuple[OccurrenceCode, ...] = ()
-    occurrence_spans: tuple[OccurrenceSpan, ...] = ()
-    notes: tuple[Note, ...] = ()
-    attachments: tuple[Attachment, ...] = ()
-    certifications: tuple[Certification, ...] = ()
+    diagnoses: Several[Diagnosis] = ()
+    inpatient_procedures: Several[InpatientProcedure] = ()
+    condition_codes: Several[Code] = ()
+    value_codes: Several[ValueCode] = ()
+    occurrence_codes: Several[OccurrenceCode] = ()
+    occurrence_spans: Several[OccurrenceSpan] = ()
+    notes: Several[Note] = ()
+    attachments: Several[Attachment] = ()
+    certifications: Several[Certification] = ()
     repricing: Repricing | None = None
-    fixed_format: tuple[Text, ...] = Field((), description="Fixed format information, K3.")
+    fixed_format: Several[Text] = Field((), description="Fixed format information, K3.")
     subscriber: Subscriber = Subscriber()
     patient: Person | None = None
     billing_provider: Provider = Provider()
@@ -468,13 +480,13 @@ class Claim:
     operating_provider: Provider | None = None
     other_operating_provider: Provider | None = None
     supervising_provider: Provider | None = None
-    other_payers: tuple[OtherPayer, ...] = ()
+    other_payers: Several[OtherPayer] = ()
     practice: Practice = Practice()
     case_facts: CaseFacts = CaseFacts()
-    eligibility: tuple[EligibilityAnswer, ...] = Field((), description="Eligibility answers on file for the member.")
-    authorizations: tuple[StoredAuthorization, ...] = Field((), description="Authorizations on file for the claim.")
-    provider_records: tuple[ProviderRecord, ...] = Field((), description="Registry records of the claim's providers.")
-    lines: tuple[ServiceLine, ...] = Field((), max_length=999)
+    eligibility: Several[EligibilityAnswer] = Field((), description="Eligibility answers on file for the member.")
+    authorizations: Several[StoredAuthorization] = Field((), description="Authorizations on file for the claim.")
+    provider_records: Several[ProviderRecord] = Field((), description="Registry records of the claim's providers.")
+    lines: Several[ServiceLine] = ()
     x12: X12Source | None = Field(None, description="Where the claim stood in X12; for a claim that came as an 837.")
 
     @classmethod
@@ -599,6 +611,16 @@ def read_json(reader: TypeAdapter[_Read], raw: bytes | str, schema_command: str)
         ClaimError: it is none; the error names the JSON path, the problem and what is expected.
     """
     try:
+        return _read(reader, raw, schema_command)
+    except ClaimError:
+        raise
+    except Exception as error:  # noqa: BLE001  (a fault of the reader must not stop the events behind this one)
+        problem = f"the reader failed with {type(error).__name__}"
+        raise ClaimError("$", problem, f"what the schema says ({schema_command})") from None
+
+
+def _read(reader: TypeAdapter[_Read], raw: bytes | str, schema_command: str) -> _Read:
+    try:
         event = reader.validate_json(raw)
     except ValidationError as error:
         event = _without_blanks(reader, raw, error, schema_command)
@@ -609,10 +631,19 @@ def read_json(reader: TypeAdapter[_Read], raw: bytes | str, schema_command: str)
     return event
 
 
+_NEEDED: Final = ((), ("claim_id",))
+"""Where a blank can't stand for what is missing: the event itself, and its name."""
+
+
 def _without_blanks(reader: TypeAdapter[_Read], raw: bytes | str, error: ValidationError, schema_command: str) -> _Read:
     """Read an event again whose dates or amounts are blank strings: blank means missing, and a rule will say so."""
+    count = error.error_count()
+    if count > _MOST_FAULTS:  # to name them all would take seconds
+        raise ClaimError(
+            "$", f"{count} faults", f"what the schema says ({schema_command})", _claim_id_of(raw)
+        ) from None
     errors = error.errors(include_url=False)
-    if any(not _is_blank(each["input"]) or each["loc"] == ("claim_id",) for each in errors):
+    if any(not _is_blank(each["input"]) or each["loc"] in _NEEDED for each in errors):
         raise _claim_error(error, raw, schema_command) from None
     content = _parse(raw)
     for each in reversed(errors):  # from the end, so that the positions of what stands before hold
@@ -623,6 +654,7 @@ def _without_blanks(reader: TypeAdapter[_Read], raw: bytes | str, error: Validat
         raise _claim_error(again, raw, schema_command) from None
 
 
+_MOST_FAULTS = 10_000
 _EXPECTED = {
     "date": "a date as YYYY-MM-DD",
     "datetime_parsing": "a time with its offset from UTC, such as 2026-08-10T14:05:00Z",
@@ -637,6 +669,9 @@ _EXPECTED = {
     "decimal_max_digits": "a number of at most 18 digits",
     "finite_number": "a finite number",
     "int_type": "a whole number",
+    "greater_than": "a larger number",
+    "greater_than_equal": "a larger number",
+    "less_than": "a smaller number",
     "bool_type": "true or false",
     "tuple_type": "an array",
     "too_long": "a shorter array",
@@ -655,6 +690,9 @@ _PROBLEM = {
     "decimal_max_digits": "number too long",
     "finite_number": "not a finite number",
     "int_type": "not a whole number",
+    "greater_than": "number too small",
+    "greater_than_equal": "number too small",
+    "less_than": "number too large",
     "bool_type": "not true or false",
     "string_type": "not a string",
     "string_too_long": "string too long",
@@ -699,7 +737,9 @@ def _claim_id_of(raw: bytes | str) -> str | None:
     except ClaimError:
         return None
     claim_id = content.get("claim_id") if isinstance(content, dict) else None
-    return claim_id if isinstance(claim_id, str) and 0 < len(claim_id) <= 128 and claim_id.isprintable() else None  # noqa: PLR2004
+    # What is no claim id may be anything, a name too.
+    is_one = isinstance(claim_id, str) and len(claim_id) <= _LONGEST_CLAIM_ID and _CLAIM_ID.fullmatch(claim_id)
+    return claim_id if is_one else None
 
 
 def _is_blank(value: Any) -> bool:

@@ -34,6 +34,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError, 
 
 from rules.engine.claim import Claim, Practice, json_path
 from rules.engine.decision import Citation, Severity
+from rules.engine.files import files_of
 from rules.engine.payer import ADOPTION, ROOT, PayerProfile, RuleChange
 from rules.engine.policy import Confidence, DatedValue, Policy, ReferenceDataError, read_policy
 from rules.engine.rule import BaseLayer
@@ -154,7 +155,7 @@ def load_contracts(
     """
     contracts: list[Contract] = []
     taken: dict[str, str] = {}
-    for path in sorted(folder.glob("*.yaml")):
+    for path in files_of(folder, "*.yaml"):
         contract = _Reader(path, profiles, rule_ids, policy_names).read(taken)
         contracts.append(contract)
     if not contracts:

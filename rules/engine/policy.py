@@ -16,6 +16,7 @@ published table under `table`, a CSV file beside the YAML.
 from __future__ import annotations
 
 import csv
+import re
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -88,6 +89,8 @@ class Policy:
 _POLICY_KEYS = {"title", "verified_on", "values"}
 _VALUE_KEYS = {"value", "words", "table", "key", "integers", "dates", "citation", "confidence", "data_date"}
 _KINDS = {"value", "words", "table"}
+_TABLE_FILE = r"\w[^/\\]*\.csv"
+"""In the same folder, and not hidden: what decides must be part of the digest."""
 
 
 def load_policies(path: Path, prefix: str) -> Iterator[Policy]:
@@ -152,6 +155,8 @@ def _read_value(name: str, start: date, entry: Any, path: Path) -> DatedValue:
     except ValueError:
         raise ReferenceDataError(f"{where}: confidence must be one of {', '.join(Confidence)}") from None
     if "table" in entry:
+        if not re.fullmatch(_TABLE_FILE, str(entry["table"])):
+            raise ReferenceDataError(f"{where}: table: expected the name of a CSV file in the same folder")
         value: Any = read_table(
             path.parent / entry["table"],
             tuple(entry["key"]),

@@ -236,20 +236,27 @@ def _resolve(claims: list[PriorClaim]) -> dict[int, int]:
     Where the member has no answers at all, nobody sends any, and every claim is taken as accepted.
     """
     chain: dict[int, int] = {}
+    over: dict[int, Status] = {}  # what it, and all that it had replaced, was made
+    nobody_answers: bool | None = None
     for number, known in enumerate(claims):
         if known.frequency not in CORRECTIONS:
             continue
+        if nobody_answers is None:
+            nobody_answers = not any(each.changes for each in claims)
         account = (known.patient_control_number, known.billing_npi)
         position = _predecessor(claims, number, known.original_reference_number, account)
         if position is None:
             continue
         chain[number] = position
-        if known.status in _TAKEN_IN or (known.status == "received" and not any(each.changes for each in claims)):
+        if known.status in _TAKEN_IN or (known.status == "received" and nobody_answers):
             status: Status = "voided" if known.frequency == VOID else "replaced"
-            for each in (position, *_replaced_by(chain, position)):
+            each: int | None = position
+            while each is not None and over.get(each) not in (status, "voided"):
                 # What a void has taken back stays so.
                 if claims[each].status != "voided":
                     claims[each] = claims[each]._replace(status=status)
+                over[each] = status
+                each = chain.get(each)
             if known.frequency == VOID:
                 claims[number] = known._replace(status="voided")
     return chain
@@ -271,27 +278,25 @@ def _predecessor(
 
     Of an account, one that was only flagged here is meant only if there is no other, and one that was rejected last.
     """
-    candidates = [number for number in range(end) if claims[number].frequency != VOID]
     if original_reference_number:
-        named = [
-            number
-            for number in candidates
-            if any(each.payer_claim_control_number == original_reference_number for each in claims[number].changes)
-        ]
-        if named:
-            return named[-1]
+        for number in range(end - 1, -1, -1):
+            known = claims[number]
+            if known.changes and known.frequency != VOID and original_reference_number in _numbers(known):
+                return number
     if not account[0]:
         return None
-    same = [
-        number
-        for number in candidates
-        if (claims[number].patient_control_number, claims[number].billing_npi) == account
-    ]
-    for never_sent in (_NEVER_TAKEN_IN, {"rejected"}, ()):
-        meant = [number for number in same if claims[number].status not in never_sent]
-        if meant:
-            return meant[-1]
-    return None
+    flagged = rejected = None
+    for number in range(end - 1, -1, -1):
+        known = claims[number]
+        if known.patient_control_number != account[0] or known.billing_npi != account[1] or known.frequency == VOID:
+            continue
+        if known.status not in _NEVER_TAKEN_IN:
+            return number
+        if known.status == "rejected":
+            rejected = number if rejected is None else rejected
+        elif flagged is None:
+            flagged = number
+    return rejected if flagged is None else flagged
 
 
 def _sent_again(claims: Sequence[PriorClaim]) -> set[int]:
@@ -369,7 +374,7 @@ def with_claim(
         kept = _retained(kept, today, lifetime)
     kept.append(StoredClaim(record.next_ordinal, digest, made))
     changed = MemberRecord(tuple(kept), record.next_ordinal + 1, record.dropped_through, record.releases)
-    return _bounded(changed, lifetime, most_lines)
+    return bounded(changed, lifetime, most_lines)
 
 
 def with_answer(record: MemberRecord, answer: Answer) -> MemberRecord | None:
@@ -510,7 +515,7 @@ def _stripped(stored: StoredClaim, lifetime: Container[str]) -> StoredClaim | No
     return stored._replace(claim=stored.claim._replace(lines=lines)) if lines else None
 
 
-def _bounded(record: MemberRecord, lifetime: Container[str], most_lines: int) -> MemberRecord:
+def bounded(record: MemberRecord, lifetime: Container[str], most_lines: int) -> MemberRecord:
     """Drop from the oldest on what is too much: first what is not kept for good, and the latest claim never."""
     claims: Sequence[StoredClaim] = record.claims
     too_many = len(claims) - most_lines

@@ -14,6 +14,7 @@ from typing import Final, Self
 
 import rules
 from rules.engine.decision import Citation, FailureCategory
+from rules.engine.files import files_of
 from rules.engine.policy import Policy, ReferenceDataError, load_policies, read_yaml
 
 PACKAGE = Path(rules.__file__).parent
@@ -63,7 +64,7 @@ def _citations(path: Path) -> dict[str, Citation]:
 
 def _policies(folder: Path) -> dict[str, Policy]:
     policies: dict[str, Policy] = {}
-    for path in sorted(folder.glob("*/*.yaml")):
+    for path in files_of(folder, "*/*.yaml"):
         for policy in load_policies(path, path.stem):
             if policy.name in policies:
                 raise ReferenceDataError(f"{path}: {policy.name} stands in another file too")

@@ -7,7 +7,6 @@ claim is then a few dictionary look-ups and the checks themselves.
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import pkgutil
 import re
@@ -37,6 +36,7 @@ from rules.engine.decision import (
     Silenced,
     Unevaluated,
 )
+from rules.engine.files import part_digests
 from rules.engine.grouping import line_groups
 from rules.engine.history import NO_HISTORY, History
 from rules.engine.pack import NOTHING, CompiledRule, RulePack, compile_rule, named_strings
@@ -74,6 +74,8 @@ class RuleSet:
         self.profiles = profiles
         self.version = version
         self.digest = digest
+        self.signed_by = ""
+        """The key of the signature over it that was checked, if one was demanded."""
         self._boundaries = self._find_boundaries()
         self.named = self._find_named()
         self._packs: dict[_Kind, list[RulePack | None]] = {}
@@ -102,7 +104,7 @@ class RuleSet:
         profiles = load_profiles(PACKAGE / "payers")
         recognition = load_recognition(PACKAGE / "payers" / RECOGNITION_FILE, profiles)
         known = registered_rules()
-        version, digest = rules.__version__, _digest(PACKAGE, *filter(None, (reference, contracts)))
+        version, digest = rules.__version__, part_digests(PACKAGE, reference, contracts).digest
         packaged = cls(known, Reference.load(), profiles, version, digest, recognition=recognition)
         packaged.check_examples()
         if reference is None and contracts is None:
@@ -297,7 +299,7 @@ class RuleSet:
             return self._recognise(payer.payer_id, payer.filing_indicator, payer.name)
         if payer.key in self.profiles:
             return payer.key, ()
-        return ROOT, (_payer_not_known(f"payer key {payer.key} is not known"),)
+        return ROOT, (_payer_not_known("the payer key is not known"),)
 
     def _find_payer(self, payer_id: str, filing_indicator: str, name: str) -> tuple[str, tuple[Unevaluated, ...]]:
         key, why = self.recognition.recognise(payer_id, filing_indicator, name)
@@ -636,14 +638,3 @@ def _rule_error(compiled: CompiledRule | None, error: Exception) -> Finding:
         effective_to=None,
         change=None,
     )
-
-
-def _digest(*folders: Path) -> str:
-    """One digest over all that decides: rules, engine, facts, payer profiles, and what a deployment lays over them."""
-    digest = hashlib.sha256()
-    for folder in folders:
-        for path in sorted(folder.rglob("*")):
-            if path.suffix in {".py", ".yaml", ".csv"}:
-                digest.update(f"{path.relative_to(folder).as_posix()}\0".encode())
-                digest.update(path.read_bytes().replace(b"\r\n", b"\n") + b"\0")
-    return f"sha256:{digest.hexdigest()}"

@@ -59,14 +59,9 @@ def check(claim: Claim, history: History, policy: Mapping[str, Any]) -> Flag | N
         return None
     for prior in reversed(history.account):
         if prior.status in PROCESSED and _is_changed(claim, prior, policy["modifiers.family"]):
-            number = prior.payer_claim_control_number
             return Flag(
                 f"frequency 1, but claim {prior.claim_id} of the same account and dates was {prior.status}"
-                f"{f' on {prior.status_date}' if prior.status_date else ''}, and a line differs"
-                f"{f'; its number is {number}' if number else ''}",
-                remedy=f"Send as frequency 7 with the payer claim control number of the first claim, {number}."
-                if number
-                else None,
+                f"{f' on {prior.status_date}' if prior.status_date else ''}, and a line differs",
                 severity=None if all(map(allows_error, rows)) else Severity.WARNING,
             )
     return None

@@ -69,8 +69,10 @@ def check(claim: Claim, history: History, policy: Mapping[str, Any]) -> Flag | N
     if number == named:
         return None
     return Flag(
-        f"the original reference number is {named}; the latest on file is {number}, of claim {latest.claim_id}",
-        remedy=f"Use the latest payer claim control number, {number}.",
+        # The numbers themselves would name a person's account wherever the decision is shown.
+        f"the original reference number is not the latest on file, which is of claim {latest.claim_id}"
+        f"{f', {latest.status} on {latest.status_date}' if latest.status_date else ''}",
+        remedy=f"Use the payer claim control number that the payer gave claim {latest.claim_id} last.",
     )
 
 

@@ -22,6 +22,8 @@ from worker.console.projection import Projection
 from worker.console.records import Received
 from worker.console.views import Filter, Place, Share, State
 
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
 HOUR = timedelta(hours=1)
 STATES: tuple[State | None, ...] = (None, "open", "released", "sent again", "monitored")
 
@@ -57,7 +59,7 @@ def test_flagged_claim(projection: Projection, outputs: Outputs) -> None:
     """A flagged claim is in the table with what its decision says, and its page has the decision as published."""
     record = outputs.decide(
         "C1", at_minute(5), flagged=True, submitter_id="sub1",
-        headers=[("traceparent", b"00-1-2-00"), ("claimscrub_patient", b"Avery Example")],
+        headers=[("traceparent", TRACE.encode()), ("claimscrub_patient", b"Avery Example")],
     )  # fmt: skip
     take(projection, outputs)
     (row,) = projection.flagged(Filter(), 10)
@@ -75,7 +77,7 @@ def test_flagged_claim(projection: Projection, outputs: Outputs) -> None:
     assert view.rendering_npis == (SURGEON_NPI,)
     assert str(view.service_from) == str(view.service_to) == "2026-08-03"
     assert view.headers["ce_subject"] == "C1"
-    assert view.headers["traceparent"] == "00-1-2-00"
+    assert view.headers["traceparent"] == TRACE
     assert "claimscrub_patient" not in view.headers
     assert projection.claim("unknown") is None
 

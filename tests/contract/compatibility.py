@@ -100,7 +100,7 @@ def _not_within_alone(one: Schema, other: Schema, path: str) -> Iterator[str]:
     """The same of what does not lie below."""
     values, wide_values = _values(one), _values(other)
     types, allowed = one.get("type"), other.get("type")
-    by_values = types is None and values and all(_is(value, allowed) for value in values)
+    by_values = types is None and bool(values) and all(_is(value, allowed) for value in values)
     if allowed is not None and types not in {allowed, "integer" if allowed == "number" else allowed} and not by_values:
         yield f"{path}: {types or 'anything'} instead of {allowed}"
     for name in set(other.get("required", ())) - set(one.get("required", ())):
@@ -126,5 +126,5 @@ def _values(schema: Schema) -> set[Any]:
     return {schema["const"]} if "const" in schema else set(schema.get("enum", ()))
 
 
-def _is(value: Any, kind: str) -> bool:
+def _is(value: Any, kind: Any) -> bool:
     return isinstance(value, {"string": str, "integer": int, "boolean": bool}.get(kind, object))

@@ -178,6 +178,5 @@ def test_what_is_provisioned_is_where_the_containers_look() -> None:
     }
     assert targets == ports
     (token,) = [job["authorization"]["credentials_file"] for job in SCRAPED["scrape_configs"] if "authorization" in job]
-    assert services["prometheus"]["configs"] == [{"source": "console-token", "target": token}]
-    said = COMPOSE["configs"]["console-token"]["content"]
-    assert said == services["console"]["environment"]["CLAIMSCRUB_CONSOLE_TOKEN"]
+    assert token == services["console"]["environment"]["CLAIMSCRUB_CONSOLE_TOKEN_FILE"] == "/run/secrets/console-token"
+    assert all("console-token" in services[name]["secrets"] for name in ("prometheus", "console"))

@@ -6,12 +6,14 @@ import json
 from dataclasses import FrozenInstanceError
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from jsonschema import Draft202012Validator
+from pydantic import AfterValidator, TypeAdapter
 
 from rules import Claim, ClaimError, claim_schema
+from rules.engine.claim import read_json
 from rules.engine.examples import a_claim, a_facility_claim, as_json, claim_content, facility_claim_content
 
 
@@ -27,6 +29,17 @@ def test_amounts_are_exact() -> None:
     other = a_claim(total_charge_amount=9500.1)
 
     assert claim.total_charge_amount == other.total_charge_amount == Decimal("9500.10")
+
+
+def test_zeros_behind_an_amount_are_no_fault() -> None:
+    """However many there are: the number is the same."""
+    assert a_claim(total_charge_amount="9500.1" + "0" * 100_000).total_charge_amount == Decimal("9500.1")
+
+
+@pytest.mark.parametrize("raw", ['""', '" "', "null", "[]", "0"])
+def test_what_is_no_object_is_no_claim(raw: str) -> None:
+    """A blank text in the place of the whole claim is not a blank field."""
+    assert (_error(raw).path, _error(raw).problem) == ("$", "not an object")
 
 
 def test_codes_are_normal() -> None:
@@ -80,6 +93,11 @@ def test_a_blank_date_or_amount_is_missing_not_unreadable(blank: str | None) -> 
         ({"total_charge_amount": True}, "total_charge_amount", "not a number"),
         ({"total_charge_amount": "1E+999999999"}, "total_charge_amount", "number too long"),
         ({"total_charge_amount": "1E-999999999"}, "total_charge_amount", "number too long"),
+        ({"total_charge_amount": "0." + "3" * 100_000}, "total_charge_amount", "number too long"),
+        ({"case_facts": {"drug_classes": 10**18}}, "case_facts.drug_classes", "number too large"),
+        ({"lines": [{"diagnosis_pointers": [-(10**18)]}]}, "lines[0].diagnosis_pointers[0]", "number too small"),
+        ({"notes": [{}] * 1_000}, "notes", "array too long"),
+        ({"lines": [{"notes": [5] * 999}] * 11}, "$", "10989 faults"),
         ({"total_charge_amount": "NaN"}, "total_charge_amount", "not a finite number"),
         ({"total_charge_amount": "Infinity"}, "total_charge_amount", "not a finite number"),
         ({"claim_type": "dental"}, "claim_type", "value not known"),
@@ -174,6 +192,12 @@ def test_a_blank_type_is_a_missing_type() -> None:
     assert (error.path, error.problem) == ("claim_type", "missing")
 
 
+@pytest.mark.parametrize("raw", ['""', '" "', "null"])
+def test_a_blank_instead_of_a_claim_is_no_claim(raw: str) -> None:
+    """JSON that is nothing but a blank is told apart from a claim with a blank in it."""
+    assert _error(raw).path == "$"
+
+
 def test_the_id_of_an_unreadable_claim_is_given_where_it_can_be_read() -> None:
     """The id helps to find the claim; where the rest is no JSON it is not looked for."""
     assert _error('{"claim_id":"C1","claim_type":"dental"}').claim_id == "C1"
@@ -237,3 +261,18 @@ def test_published_schema_accepts_the_examples_and_refuses_what_is_refused() -> 
     wrong: list[dict[str, Any]] = [{"claim_type": "dental"}, {"claim_id": ""}, {"lines": {}}, {"type_of_bill": 131}]
     for changes in wrong:
         assert list(validator.iter_errors(json.loads(as_json(claim_content(**changes)))))
+
+
+def test_a_reader_that_fails_names_itself_and_nothing_of_the_claim() -> None:
+    """A fault of the reader makes a dead letter of one event, and does not stop those behind it."""
+
+    def fails(text: str) -> str:
+        raise RuntimeError(text)
+
+    reader = TypeAdapter(Annotated[str, AfterValidator(fails)])
+    with pytest.raises(ClaimError) as raised:
+        read_json(reader, '"of a member"', "claimscrub schema")
+
+    assert (
+        str(raised.value) == "$: the reader failed with RuntimeError; expected what the schema says (claimscrub schema)"
+    )

@@ -22,6 +22,8 @@ from worker.console.records import Received
 from worker.console.words import amount
 from worker.watch import Choice, JsonPrinter, TextPrinter
 
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
 TWO_UNITS = [a_line(units="2")]
 
 
@@ -52,7 +54,7 @@ def flagged(ruleset: RuleSet) -> Received:
     """A flagged claim of a member with a name."""
     subscriber = {"member_number": "1EG4TE5MK73", "last_name": "Qwertz", "first_name": "Zebulon"}
     return Outputs(ruleset).decide(
-        "CLM-7", headers=[("traceparent", b"00-1"), ("x-note", b"Zebulon")], lines=TWO_UNITS, submitter_id="S1",
+        "CLM-7", headers=[("traceparent", TRACE.encode()), ("x-note", b"Zebulon")], lines=TWO_UNITS, submitter_id="S1",
         subscriber=subscriber, total_charge_amount="9710.00",
     )  # fmt: skip
 
@@ -118,7 +120,7 @@ def test_programs_read_the_decision_and_nothing_of_the_member(
     assert b'"decision":' + decision + b"}" in out
     assert (line["topic"], line["partition"], line["offset"]) == ("claims.flagged", 0, 0)
     assert (line["claim_id"], line["time"], line["total_charge_amount"]) == ("CLM-7", "2026-08-10T12:00:00Z", "9710.00")
-    assert line["headers"]["traceparent"] == "00-1"
+    assert line["headers"]["traceparent"] == TRACE
     assert b"Zebulon" not in out
     assert b"1EG4" not in out
 

@@ -28,6 +28,7 @@ from worker.console.access import Access
 from worker.console.layout import ask, button, empty, frame, heading, link
 from worker.console.pages import causes, claim, dead_letters, flagged, now, overrides, rules, what_if
 from worker.console.service import Service
+from worker.failures import kind_and_place
 from worker.settings import PREFIX, Settings, SettingsError
 
 _STYLE = Path(__file__).with_name("console.css")
@@ -127,11 +128,7 @@ def _log_error(error: BaseException) -> None:
     if vars(error).setdefault("claimscrub_logged", False):
         return
     vars(error)["claimscrub_logged"] = True
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    where = f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}" if trace is not None else "?"
-    structlog.get_logger("claimscrub.console").error("page failed", reason=f"{type(error).__name__} at {where}")
+    structlog.get_logger("claimscrub.console").error("page failed", reason=kind_and_place(error))
 
 
 class _KindOnly(logging.Filter):

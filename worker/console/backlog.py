@@ -18,6 +18,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 from worker.codec import Arrival, Headers
 from worker.console.records import CONSOLE
 from worker.console.views import Backlog
+from worker.header_names import headers_of
 from worker.kafka import (
     KafkaProblemError,
     committed_offsets,
@@ -123,7 +124,7 @@ class _Met(NamedTuple):
 
 def _arrived(settings: Settings, message: Any) -> datetime | None:
     """When a record came, before another partition sent it on."""
-    headers = list(message.headers() or ())
+    headers = headers_of(message)
     met = _Met(message.topic(), message.partition(), message.offset(), message.timestamp()[1], headers)
     at = Arrival.of(met, settings.repartition_topic).timestamp
     return datetime.fromtimestamp(at / 1000, UTC) if 0 < at < _MOST_MS else None

@@ -20,6 +20,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from worker.console.projection import Projection
 from worker.console.records import CONSOLE, Received, Role
 from worker.console.views import Place
+from worker.failures import kind_and_place
+from worker.header_names import headers_of
 from worker.kafka import KafkaProblemError, partitions_by_topic, reader_config, topic_ids
 from worker.settings import Settings
 
@@ -84,7 +86,7 @@ class Follower(threading.Thread):
             except (sqlite3.Error, OSError) as error:
                 self._fail(f"the projection can't be written: {error}; see that there is room on its disk")
             except Exception as error:  # the pages stay, and say so
-                log.exception("follower failed")
+                log.exception("follower failed", reason=kind_and_place(error))
                 self._fail(f"the topics can't be followed: {type(error).__name__}; see the console's log")
             self._stopping.wait(_RETRY_SECONDS)
 
@@ -197,7 +199,7 @@ class Follower(threading.Thread):
             error = message.error()
             topic, partition, offset = message.topic(), message.partition(), message.offset()
             if error is None:
-                headers = {name: value or b"" for name, value in message.headers() or ()}
+                headers = {name: value or b"" for name, value in headers_of(message)}
                 place = Place(topic, partition, offset)
                 records.append(Received(self._roles[topic], place, message.timestamp()[1], headers, message.value()))
                 moved[topic, partition] = offset + 1

@@ -12,8 +12,10 @@ from typing import NamedTuple
 import msgspec
 
 from rules import Claim, ClaimError
+from worker.claim_log import trace_id
 from worker.codec import MONITOR, RESUBMITTED, RESUBMITTED_BY, UNREADABLE, decision_header, envelope
 from worker.console.views import Place
+from worker.overrides import read_override
 
 MEANT_CODE = "63685"
 MOST_CENTS = 10**12
@@ -24,7 +26,7 @@ _X12 = "claimscrub.x12."
 _X12_PARTS = ("interchange", "group", "transaction", "segment")
 _EVENT_HEADERS = "ce_"
 _NO_HEADERS: Mapping[str, bytes] = {}
-_KEPT_HEADERS = frozenset({RESUBMITTED, RESUBMITTED_BY, "content-type", "traceparent", "tracestate"})
+_KEPT_HEADERS = frozenset({"content-type", "traceparent"})
 
 
 class UnreadableError(ValueError):
@@ -189,6 +191,7 @@ def read_override_event(value: bytes | None) -> tuple[Release, DecidedClaim]:
     """
     try:
         event = _read_override(value or b"")
+        read_override(value or b"")  # as the worker does: what it refuses may hold anything
     except UNREADABLE as error:
         raise _unreadable(error) from None
     return event.override, read_flagged(bytes(event.flagged))[0]
@@ -264,11 +267,16 @@ def text(headers: Mapping[str, bytes], name: str) -> str:
 
 def kept_headers(headers: Mapping[str, bytes]) -> dict[str, str]:
     """The headers that say where a record came from; others are the sender's, and nobody knows what is in them."""
-    return {
+    kept = {
         name: text(headers, name)
         for name in headers
         if name.startswith(_EVENT_HEADERS) or name.lower() in _KEPT_HEADERS
     }
+    if trace_id(headers.items()) is None:
+        kept.pop("traceparent", None)
+    if resubmission_of(headers) is not None:
+        kept |= {name: text(headers, name) for name in (RESUBMITTED, RESUBMITTED_BY) if name in headers}
+    return kept
 
 
 def resubmission_of(headers: Mapping[str, bytes]) -> Place | None:

@@ -9,6 +9,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from worker.codec import Headers
 from worker.console.views import Place
+from worker.header_names import headers_of
 from worker.kafka import KafkaProblemError, reader_config
 from worker.settings import Settings
 
@@ -70,7 +71,7 @@ def read_record(settings: Settings, place: Place) -> Record:
             if error is None:
                 if message.offset() != place.offset:
                     raise gone
-                return Record(message.key(), message.value(), list(message.headers() or ()), message.timestamp()[1])
+                return Record(message.key(), message.value(), headers_of(message), message.timestamp()[1])
             if error.code() in (KafkaError._PARTITION_EOF, KafkaError._AUTO_OFFSET_RESET):  # noqa: SLF001
                 raise gone
             if not error.retriable():

@@ -61,6 +61,7 @@ _LINE_REFERENCES = {"6R": "line_control_number", "G1": "prior_authorization_numb
 _TAX_NUMBERS = ("EI", "SY")
 _CLAIM_OR_LINE = ("2300", "2400")
 _PAD = [""] * 16
+_MOST_DIGITS = 18
 
 
 def claim_content(claim: X12Claim) -> Content:
@@ -400,7 +401,7 @@ def iso_date(value: str) -> str:
 
 
 def _whole_number(value: str) -> int | str:
-    return int(value) if value.isdecimal() else value
+    return int(value) if value.isdecimal() and len(value) <= _MOST_DIGITS else value
 
 
 def _submitter_id(header: Part) -> str:

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 import pytest
 from confluent_kafka import Message, Producer
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
+from tests.collector import Collector
 from tests.kafka_broker import Cluster
-from tests.worker_process import ROOT, Pipeline, claim_event, eventually, member_key, member_number
+from tests.worker_process import Pipeline, claim_event, eventually, member_key, member_number
 from worker.members import partition_of
 from worker.records import Headers
 
@@ -31,47 +25,6 @@ TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 SAMPLED: Headers = [("traceparent", f"00-{TRACE}-{PARENT}-01".encode()), ("tracestate", b"sender=17,other=x")]
 NOT_SAMPLED: Headers = [("traceparent", f"00-{TRACE}-{PARENT}-00".encode())]
 INVALID: Headers = [("Traceparent", b"00-0af7-b7ad-01"), ("tracestate", b"Mabel Example")]
-
-
-class Collector:
-    """What an OpenTelemetry collector is to a worker: it takes spans over HTTP."""
-
-    def __init__(self) -> None:
-        self.bodies: list[bytes] = []
-        self.answer = 200
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self.address = f"http://127.0.0.1:{self._server.server_port}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        bodies, collector = self.bodies, self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                assert self.path == "/v1/traces"
-                bodies.append(self.rfile.read(int(self.headers["content-length"])))
-                self.send_response(collector.answer)
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                """Not on the terminal."""
-
-        return Handler
-
-    def spans(self) -> list[Span]:
-        """All spans so far."""
-        return [span for resource in self._resources() for scope in resource.scope_spans for span in scope.spans]
-
-    def resource(self) -> dict[str, str]:
-        """What the spans are said to be of."""
-        return {each.key: each.value.string_value for each in self._resources()[0].resource.attributes}
-
-    def _resources(self) -> list[Any]:
-        return [each for body in self.bodies for each in ExportTraceServiceRequest.FromString(body).resource_spans]
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
 
 
 @pytest.fixture
@@ -138,13 +91,12 @@ def traced(kafka: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         send(claim_event(3), NOT_SAMPLED)
         send(claim_event(4), SAMPLED, next(key for key in keys if partition_of(key, pipeline.partitions) != home))
         send(b"junk about Mabel", INVALID, b"Mabel")
-    environment = {
-        "CLAIMSCRUB_TRACING": "true",
-        "CLAIMSCRUB_INSTANCE_ID": "first",
-        "OTEL_EXPORTER_OTLP_ENDPOINT": collector.address,
-        "OTEL_RESOURCE_ATTRIBUTES": "deployment.environment.name=tests",
-    }
-    with pipeline.worker(**environment) as worker:
+    with pipeline.worker(
+        CLAIMSCRUB_TRACING="true",
+        CLAIMSCRUB_INSTANCE_ID="first",
+        OTEL_EXPORTER_OTLP_ENDPOINT=collector.address,
+        OTEL_RESOURCE_ATTRIBUTES="deployment.environment.name=tests",
+    ) as worker:
         pipeline.wait_for_all()
         eventually(lambda: worker.events("flagged") and worker.events("deadletter"))
     spans, batches = {}, []
@@ -216,7 +168,7 @@ def test_a_span_says_what_was_decided(traced: Traced) -> None:
         "claimscrub.event_id": event_id,
         "claimscrub.outcome": "flagged",
         "claimscrub.claim_id": "C2",
-        "claimscrub.payer": "medicare",
+        "claimscrub.payer": decision["payer"],
         "claimscrub.rule_ids": list(dict.fromkeys(finding["rule_id"] for finding in decision["findings"])),
         "claimscrub.rule_set_version": decision["rule_set"]["version"],
     }
@@ -247,12 +199,40 @@ def test_no_key_header_or_value_of_an_event_is_in_a_span_or_in_the_log(traced: T
         assert mark.decode() not in traced.log
 
 
+def test_a_bare_claim_keeps_its_senders_context(pipeline: Pipeline, collector: Collector) -> None:
+    """Where claims go on as they came, their headers do too; what is flagged beside them carries the span's context."""
+    home = partition_of(member_key(claim_event(2)) or b"", pipeline.partitions)
+    keys = (b"other-%d" % number for number in range(100))
+    other = next(key for key in keys if partition_of(key, pipeline.partitions) != home)
+    with sender(pipeline) as send:
+        send(claim_event(1), SAMPLED)
+        send(claim_event(2, flagged=True), [*SAMPLED, ("x-route", b"7")], other)
+        pipeline.sent += 1  # one is published twice
+    with pipeline.worker(
+        CLAIMSCRUB_TRACING="true",
+        CLAIMSCRUB_CLEARED_FORMAT="claim",
+        CLAIMSCRUB_MODE="monitor",
+        OTEL_EXPORTER_OTLP_ENDPOINT=collector.address,
+    ):
+        pipeline.wait_for_all()
+    outputs = pipeline.outputs()
+    spans = {attributes(span)["claimscrub.outcome"]: span for span in collector.spans() if span.name[:5] == "scrub"}
+
+    for message in outputs["cleared"]:
+        theirs = [header for header in message.headers() or [] if not header[0].startswith("claimscrub_")]
+        assert theirs == (SAMPLED if message.value() == claim_event(1) else [*SAMPLED, ("x-route", b"7")])
+    assert spans.keys() == {"cleared", "repartitioned", "monitored"}
+    assert {span.parent_span_id.hex() for span in spans.values()} == {PARENT}
+    (flagged,) = outputs["flagged"]
+    (context,) = _contexts(flagged)
+    assert context[1:3] == [TRACE, spans["monitored"].span_id.hex()]
+
+
 def test_a_collector_that_fails_costs_spans_and_no_claim(pipeline: Pipeline, collector: Collector) -> None:
     """Where spans can't be sent claims are decided all the same, and the worker stops in time and in good order."""
     collector.answer = 503
     pipeline.send([(None, claim_event(number)) for number in range(20)])
-    environment = {"CLAIMSCRUB_TRACING": "true", "OTEL_EXPORTER_OTLP_ENDPOINT": collector.address}
-    with pipeline.worker(**environment) as worker:
+    with pipeline.worker(CLAIMSCRUB_TRACING="true", OTEL_EXPORTER_OTLP_ENDPOINT=collector.address) as worker:
         pipeline.wait_for_all()
         assert worker.terminate(10) == 0
     assert len(pipeline.outputs()["cleared"]) == 20
@@ -268,23 +248,6 @@ def test_a_switched_off_sdk_leaves_headers_as_they_came(pipeline: Pipeline) -> N
     headers = {_subject(message): message.headers() or [] for message in pipeline.outputs()["cleared"]}
     assert set(SAMPLED) <= set(headers["C1"])
     assert set(INVALID) <= set(headers["C2"])
-
-
-def test_without_its_packages_it_says_how_to_install_them(tmp_path: Path) -> None:
-    """Where the extra is not installed one sentence names it, before anything is asked of a broker."""
-    # A module that can't be imported stands for an environment that has none.
-    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['opentelemetry'] = None\n")
-    environment = {**os.environ, "CLAIMSCRUB_TRACING": "true", "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
-    for options in ((), ("--workers", "2")):
-        ended = subprocess.run(
-            [sys.executable, "-m", "worker.cli", "worker", *options],
-            env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False,
-        )  # fmt: skip
-        assert ended.returncode == 3
-        assert ended.stderr.strip() == (
-            "claimscrub: CLAIMSCRUB_TRACING: tracing needs more packages; install them with:"
-            " pip install claimscrub[tracing]"
-        )
 
 
 def _subject(message: Message) -> str | None:
