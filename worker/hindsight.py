@@ -113,11 +113,16 @@ class Hindsight(Memory):
             return _Place(held.ordinal)
         if not self.is_decided or not record.claims:
             return _Place(record.next_ordinal)
-        return place_of(record, claim, self._passed(_events(record), True))
+        events = _events(record)
+        return place_of(record, claim, self._passed(events, False), self._passed(events, True))
 
 
 def _events(record: MemberRecord) -> set[Event]:
-    return {(each.claim.claim_id, each.digest) for each in record.claims}
+    return set(map(_event, record.claims))
+
+
+def _event(stored: StoredClaim) -> Event:
+    return stored.claim.claim_id, stored.digest
 
 
 def as_it_was(record: MemberRecord, ordinal: int, passed: Collection[Event] = ()) -> MemberRecord:
@@ -135,30 +140,29 @@ def as_it_was(record: MemberRecord, ordinal: int, passed: Collection[Event] = ()
     for each in record.claims:
         if each.ordinal < ordinal:
             latest[each.claim.claim_id] = each
-        elif (each.claim.claim_id, each.digest) in passed:
+        elif _event(each) in passed:
             latest.pop(each.claim.claim_id, None)
     claims = tuple(sorted(latest.values(), key=_ordinal))
     return MemberRecord(claims, ordinal, record.dropped_through, record.releases)
 
 
-def place_of(record: MemberRecord, claim: Claim, passed: set[Event]) -> _Place:
+def place_of(record: MemberRecord, claim: Claim, passed: set[Event], certain: set[Event]) -> _Place:
     """Where a claim event came that a worker has decided and the record does not hold.
 
     Args:
         record: the member's.
         claim: the claim, with its receipt date.
-        passed: the events of the record that are known to have come before.
+        passed: the events of the record that came before.
+        certain: those of them that a worker must have judged before, too.
     """
     before = [
-        each.ordinal
-        for each in record.claims
-        if (each.claim.claim_id, each.digest) in passed or _is_earlier(each, claim.received_date)
+        each.ordinal for each in record.claims if _event(each) in certain or _is_earlier(each, claim.received_date)
     ]
     last = max(before, default=-1)
     after = [each for each in record.claims if each.ordinal > last]
     successor = next((each.ordinal for each in after if each.claim.claim_id == claim.claim_id), None)
     # What came on the same day and was not passed came later, or came before all that is judged again.
-    later = [each.ordinal for each in after if _is_since(each, claim.received_date)]
+    later = [each.ordinal for each in after if _event(each) not in passed and _is_since(each, claim.received_date)]
     upper = min([*later, *([] if successor is None else [successor])], default=record.next_ordinal)
     if successor is None:
         return _Place(upper)

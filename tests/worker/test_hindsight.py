@@ -14,8 +14,8 @@ from rules import Answer, Claim, ClaimError, Decision, Disposition, RuleSet
 from rules.engine.examples import a_line, as_json, claim_content
 from rules.engine.history import Status
 from tests.worker_process import MEMBERS, of_member
-from worker.hindsight import Event, Hindsight
-from worker.history import DIGEST, Memory, decoded
+from worker.hindsight import Event, Hindsight, place_of
+from worker.history import DIGEST, META_KEY, Memory, decoded
 from worker.pipeline import input_digest, judge
 
 _TODAY = date(2026, 8, 10)
@@ -163,3 +163,18 @@ def test_what_is_left_out_does_not_change_what_others_see(ruleset: RuleSet) -> N
 
     assert judged.decision.disposition is Disposition.CLEARED
     assert [each.claim.status for each in decoded(raw).claims] == ["flagged", "flagged", "received"]
+
+
+def test_a_claim_that_came_by_another_partition_is_neither_before_nor_after(ruleset: RuleSet) -> None:
+    """What a worker got on a way of its own bounds no place: the one that is missing is that of what was superseded."""
+    production = _Production(ruleset)
+    production.decide(_claim(1, 1, [a_line()]))
+    production.decide(_claim(2, 1, [a_line(units="2")]))
+    production.decide(_claim(2, 1, [a_line(units="3")]))
+    ((_, raw),) = [item for item in production.store.items() if item[0] != META_KEY]
+    came = decoded(raw).claims[0]
+    elsewhere = {(came.claim.claim_id, came.digest)}
+    superseded = Claim.from_json(production.came[1].raw).changed(received_date=_TODAY)
+
+    assert place_of(decoded(raw), superseded, elsewhere, set()) == (1, True)
+    assert place_of(decoded(raw), superseded, set(), set()) == (0, True)
