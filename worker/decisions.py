@@ -181,18 +181,23 @@ class Decisions:
         (at,) = self._file.execute("SELECT min(at) FROM decisions").fetchone()
         return None if at is None else int(at)
 
-    def has_events(self, partition: int, events: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
-        """Those of some claim ids and digests of events that were decided in a partition."""
+    def has_events(
+        self, events: Collection[tuple[str, str]], partitions: Collection[int] | None = None
+    ) -> set[tuple[str, str]]:
+        """Those of some claim ids and digests of events that were decided, in some partitions or in any."""
         claim_ids = list(dict.fromkeys(claim_id for claim_id, _ in events))
         found: set[tuple[str, str]] = set()
         for start in range(0, len(claim_ids), _MOST_IDS):
             some = claim_ids[start : start + _MOST_IDS]
+            rows = self._file.execute(
+                "SELECT claim_id, digest, partition FROM decisions"  # noqa: S608  (only question marks are put in)
+                f" WHERE claim_id IN ({','.join('?' * len(some))})",
+                some,
+            )
             found.update(
-                self._file.execute(
-                    "SELECT claim_id, digest FROM decisions"  # noqa: S608  (only question marks are put in)
-                    f" WHERE claim_id IN ({','.join('?' * len(some))}) AND partition = ?",
-                    (*some, partition),
-                )
+                (claim_id, digest)
+                for claim_id, digest, partition in rows
+                if partitions is None or partition in partitions
             )
         return found & set(events)
 

@@ -38,7 +38,8 @@ class Hindsight(Memory):
 
     Args:
         members, ruleset, store, most_lines, place: those of a `Memory`.
-        passed: which of some claim events were judged again by now, and a worker judged them earlier too.
+        passed: which of some claim events came before; or, if asked for what is certain, those of them that a worker
+            must have judged before, too, as they did not come through another partition.
 
     Attributes:
         is_decided: whether a worker has decided the event that is looked up next; one that none has decided is
@@ -53,7 +54,7 @@ class Hindsight(Memory):
         most_lines: int = MOST_LINES,
         place: tuple[int, int] = (0, 1),
         *,
-        passed: Callable[[Collection[Event]], set[Event]],
+        passed: Callable[[Collection[Event], bool], set[Event]],
     ) -> None:
         super().__init__(members, ruleset, store, most_lines, place)
         self._ruleset = ruleset
@@ -103,7 +104,7 @@ class Hindsight(Memory):
         """The events of a record that came before one that is delivered again, where it matters; else none."""
         if len({each.claim.claim_id for each in record.claims}) == len(record.claims):
             return ()
-        passed = self._passed(_events(record))
+        passed = self._passed(_events(record), False)
         return passed if event in passed else ()
 
     def _place_of(self, record: MemberRecord, claim: Claim, digest: str) -> _Place:
@@ -112,7 +113,7 @@ class Hindsight(Memory):
             return _Place(held.ordinal)
         if not self.is_decided or not record.claims:
             return _Place(record.next_ordinal)
-        return place_of(record, claim, self._passed(_events(record)))
+        return place_of(record, claim, self._passed(_events(record), True))
 
 
 def _events(record: MemberRecord) -> set[Event]:

@@ -372,11 +372,11 @@ class _Replay:
             monitors=self._monitors,
         )
 
-    def _passed(self, events: Collection[Event]) -> set[Event]:
-        found: set[Event] = set()
-        for partition in self._sources:
-            found |= self._events.get(partition, found).intersection(events)
-            found |= self._decisions.has_events(partition, events)
+    def _passed(self, events: Collection[Event], is_certain: bool) -> set[Event]:
+        found = self._decisions.has_events(events, self._sources if is_certain else None)
+        for partition, those in self._events.items():
+            if not is_certain or partition in self._sources:
+                found |= those.intersection(events)
         return found
 
 
