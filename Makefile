@@ -29,7 +29,7 @@ test: check  ## Everything: style, types, and all tests, on a real Kafka broker 
 test-broker: $(READY)  ## What a worker does on a real broker
 	$(BIN)/python -m pytest tests/broker
 
-test-rest: $(READY)  ## All other tests, and whether they cover the rules
+test-rest: $(READY)  ## All other tests, on a broker of their own, and whether they cover the rules
 	$(BIN)/coverage run -m pytest --ignore=tests/broker
 	$(BIN)/coverage report
 

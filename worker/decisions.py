@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -145,22 +145,21 @@ class Decisions:
 
     # ---- decisions
 
-    def add(self, decided: Iterable[Decided], partition: int | None = None, following: int | None = None) -> None:
-        """Add decisions, and how far a partition has come with them, all of it or nothing; an event's first stays.
+    def add(self, decided: Iterable[Decided], following: Mapping[int, int] | None = None) -> None:
+        """Add decisions, and how far it has come with them, all of it or nothing; an event's first stays.
 
         Args:
             decided: about events.
-            partition: the partition.
-            following: the offset that comes next in it.
+            following: partition → the offset that comes next.
         """
         rows = [
             (*each[:8], _encode(each.findings) if each.findings else b"", ",".join(each.would_flag), each.reason)
             for each in decided
         ]
+        positions = [(offset, partition) for partition, offset in (following or {}).items()]
         self._file.execute("BEGIN IMMEDIATE")
         self._file.executemany("INSERT OR IGNORE INTO decisions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
-        if partition is not None:
-            self._file.execute("UPDATE ranges SET next = ? WHERE partition = ?", (following, partition))
+        self._file.executemany("UPDATE ranges SET next = ? WHERE partition = ?", positions)
         self._file.execute("COMMIT")
 
     def count(self) -> int:

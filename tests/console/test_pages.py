@@ -306,8 +306,8 @@ def test_a_dead_letter_is_repaired(console: Console, opened: Opener) -> None:
     assert [each["claimscrub_resubmitted_by"] for each in headers if each["ce_subject"] == b"C5"] == [b"kim"]
 
 
-def test_pages_fit_and_say_nothing_of_a_member(console: Console, opened: Opener) -> None:
-    """On a desk and on a telephone, light and dark: no page is wider than the window, or names a member."""
+def test_pages_fit(console: Console, opened: Opener) -> None:
+    """On a desk and on a telephone, light and dark: no page is wider than the window."""
     page = opened("/flagged").page
     open_claim(page, "C1")
     paths = {path.strip("/").replace("/", "-") or "now": path for path in PAGES}
@@ -316,7 +316,6 @@ def test_pages_fit_and_say_nothing_of_a_member(console: Console, opened: Opener)
     page.locator(".ledger a.whole").first.click()
     page.wait_for_url("**/dead-letters/*")
     paths["dead-letter"] = page.url.removeprefix(console.url)
-    marks = [*WHO.values(), "Quill", "1EG", "ACCT"]
     for name, path in paths.items():
         show(page, path)
         assert page.title().endswith("· claimscrub")
@@ -327,9 +326,6 @@ def test_pages_fit_and_say_nothing_of_a_member(console: Console, opened: Opener)
                 expect(page.locator("body")).to_have_class(re.compile(f"body--{scheme}"))
                 screenshot(page, f"{name}-{width}-{scheme}")
             assert page.evaluate("document.documentElement.scrollWidth") <= width, path
-        content = page.content()
-        assert [mark for mark in marks if mark in content] == [], path
-    assert [mark for mark in marks if mark in console.log] == []
 
 
 def test_it_stops_at_once(console: Console, opened: Opener) -> None:
