@@ -8,6 +8,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,16 @@ def test_without_a_rule_exactly_its_claims_differ(decided: Pipeline, tmp_path: P
     assert said["rules"]["HIS001"]["newly_cleared"]["claims"] == len(wanted["newly cleared"])
     assert f"{_COUNT} events of {decided.topics['submitted']} decided again" in ended.stdout
     assert "are decided differently" in (tmp_path / "report.html").read_text()
+
+
+def test_a_preview_would_flag_what_it_flags_when_it_is_active(decided: Pipeline, tmp_path: Path) -> None:
+    """As a preview the rule clears the claims that it alone had flagged, and each of them would be flagged by it."""
+    rules = {**_RULES.rules, "HIS001": replace(_RULES.rules["HIS001"], status="preview")}
+    found = _replay(decided, tmp_path / "preview", ruleset=_RULES._with_rules(rules))
+    cleared = {each.event_id for each in found.differences if each.kind == "newly cleared"}
+
+    assert cleared == expected_without("HIS001", answers(decided))["newly cleared"]
+    assert found.would_flag["HIS001"] == found.would_flag_any == found.kinds["newly cleared"]
 
 
 def test_a_replay_that_was_killed_goes_on(decided: Pipeline, tmp_path: Path) -> None:
