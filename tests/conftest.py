@@ -3,6 +3,7 @@
 import os
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -11,6 +12,7 @@ from playwright.sync_api import Browser
 from rules import RuleSet
 from tests.browser import NoBrowserError, find_chromium, running_browser
 from tests.kafka_broker import Cluster, KafkaBroker
+from tests.worker_process import Pipeline
 
 settings.register_profile("untimed", deadline=None)  # how long an example takes is the benchmark's matter
 settings.load_profile("untimed")
@@ -37,6 +39,15 @@ def kafka() -> Iterator[Cluster]:
 def topic_prefix() -> str:
     """A short unique start for a test's topic, group and transaction names, as all tests share one cluster."""
     return f"t{uuid.uuid4().hex[:8]}-"
+
+
+@pytest.fixture
+def pipeline(kafka: Cluster, topic_prefix: str, tmp_path: Path) -> Iterator[Pipeline]:
+    """Fresh topics on the real broker."""
+    made = Pipeline(kafka, topic_prefix, tmp_path)
+    made.create_topics()
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -145,22 +145,21 @@ class Decisions:
 
     # ---- decisions
 
-    def add(self, decided: Iterable[Decided], partition: int | None = None, following: int | None = None) -> None:
-        """Add decisions, and how far a partition has come with them, all of it or nothing; an event's first stays.
+    def add(self, decided: Iterable[Decided], following: Mapping[int, int] | None = None) -> None:
+        """Add decisions, and how far it has come with them, all of it or nothing; an event's first stays.
 
         Args:
             decided: about events.
-            partition: the partition.
-            following: the offset that comes next in it.
+            following: partition → the offset that comes next.
         """
         rows = [
             (*each[:8], _encode(each.findings) if each.findings else b"", ",".join(each.would_flag), each.reason)
             for each in decided
         ]
+        positions = [(offset, partition) for partition, offset in (following or {}).items()]
         self._file.execute("BEGIN IMMEDIATE")
         self._file.executemany("INSERT OR IGNORE INTO decisions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
-        if partition is not None:
-            self._file.execute("UPDATE ranges SET next = ? WHERE partition = ?", (following, partition))
+        self._file.executemany("UPDATE ranges SET next = ? WHERE partition = ?", positions)
         self._file.execute("COMMIT")
 
     def count(self) -> int:
@@ -182,18 +181,23 @@ class Decisions:
         (at,) = self._file.execute("SELECT min(at) FROM decisions").fetchone()
         return None if at is None else int(at)
 
-    def has_events(self, partition: int, events: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
-        """Those of some claim ids and digests of events that were decided in a partition."""
+    def has_events(
+        self, events: Collection[tuple[str, str]], partitions: Collection[int] | None = None
+    ) -> set[tuple[str, str]]:
+        """Those of some claim ids and digests of events that were decided, in some partitions or in any."""
         claim_ids = list(dict.fromkeys(claim_id for claim_id, _ in events))
         found: set[tuple[str, str]] = set()
         for start in range(0, len(claim_ids), _MOST_IDS):
             some = claim_ids[start : start + _MOST_IDS]
+            rows = self._file.execute(
+                "SELECT claim_id, digest, partition FROM decisions"  # noqa: S608  (only question marks are put in)
+                f" WHERE claim_id IN ({','.join('?' * len(some))})",
+                some,
+            )
             found.update(
-                self._file.execute(
-                    "SELECT claim_id, digest FROM decisions"  # noqa: S608  (only question marks are put in)
-                    f" WHERE claim_id IN ({','.join('?' * len(some))}) AND partition = ?",
-                    (*some, partition),
-                )
+                (claim_id, digest)
+                for claim_id, digest, partition in rows
+                if partitions is None or partition in partitions
             )
         return found & set(events)
 

@@ -38,7 +38,8 @@ class Hindsight(Memory):
 
     Args:
         members, ruleset, store, most_lines, place: those of a `Memory`.
-        passed: which of some claim events were judged again before, and so came before.
+        passed: which of some claim events came before; or, if asked for what is certain, those of them that a worker
+            must have judged before, too, as they did not come through another partition.
 
     Attributes:
         is_decided: whether a worker has decided the event that is looked up next; one that none has decided is
@@ -53,7 +54,7 @@ class Hindsight(Memory):
         most_lines: int = MOST_LINES,
         place: tuple[int, int] = (0, 1),
         *,
-        passed: Callable[[Collection[Event]], set[Event]],
+        passed: Callable[[Collection[Event], bool], set[Event]],
     ) -> None:
         super().__init__(members, ruleset, store, most_lines, place)
         self._ruleset = ruleset
@@ -68,8 +69,7 @@ class Hindsight(Memory):
             held = delivered_before(record, claim.claim_id, digest)
             claim = claim.changed(received_date=received if held is None else held.claim.received_date)
         ordinal = self._place_of(record, claim, digest).ordinal
-        has_superseded = len({each.claim.claim_id for each in record.claims}) < len(record.claims)
-        then = as_it_was(record, ordinal, self._passed(_events(record)) if has_superseded else ())
+        then = as_it_was(record, ordinal, self._passed_again(record, (claim.claim_id, digest)))
         history = history_of(then, claim, digest, self._members.patient_of(claim), self._held_since(claim))
         return Looked(key, record, claim, digest, received, history)
 
@@ -100,13 +100,20 @@ class Hindsight(Memory):
         claims = (*record.claims, made[0]._replace(ordinal=place.ordinal))
         return (self._stage(key, record._replace(claims=tuple(sorted(claims, key=_ordinal)))),)
 
+    def _passed_again(self, record: MemberRecord, event: Event) -> Collection[Event]:
+        """The events of a record that came before one that is delivered again, where it matters; else none."""
+        if len({each.claim.claim_id for each in record.claims}) == len(record.claims):
+            return ()
+        passed = self._passed(_events(record), False)
+        return passed if event in passed else ()
+
     def _place_of(self, record: MemberRecord, claim: Claim, digest: str) -> _Place:
         held = delivered_before(record, claim.claim_id, digest)
         if held is not None:
             return _Place(held.ordinal)
         if not self.is_decided or not record.claims:
             return _Place(record.next_ordinal)
-        return place_of(record, claim, self._passed(_events(record)))
+        return place_of(record, claim, self._passed(_events(record), True))
 
 
 def _events(record: MemberRecord) -> set[Event]:
@@ -122,7 +129,7 @@ def as_it_was(record: MemberRecord, ordinal: int, passed: Collection[Event] = ()
     Args:
         record: the member's.
         ordinal: of what came.
-        passed: the events of the record that are known to have come before.
+        passed: the events of the record that came before it, if it is delivered again.
     """
     latest: dict[str, StoredClaim] = {}
     for each in record.claims:

@@ -386,11 +386,8 @@ class Shelf:
             shutil.rmtree(path, ignore_errors=True)
             self._rows = self._open(cache)
         self._writing = WriteOptions()
-        if is_lasting:
-            self._writing.sync = True
-        else:
-            # What a crash takes from memory is in the topic: a log of its own would only be written twice.
-            self._writing.disable_wal = True  # type: ignore[method-assign,assignment]
+        # What a crash takes from memory is in the topic: a log of its own would only be written twice.
+        self._writing.disable_wal = not is_lasting  # type: ignore[method-assign,assignment]
 
     def _open(self, cache: Cache) -> Rdict:
         options = Options(raw_mode=True)

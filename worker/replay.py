@@ -9,14 +9,13 @@ has changed in the copy by then is found there again, as by a claim event that i
 from __future__ import annotations
 
 import shutil
-import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from rules import NO_HISTORY, Claim, Decision, Disposition, History, RuleSet
@@ -34,9 +33,9 @@ from worker.kafka import (
     confluent_config,
     offsets,
     require_topics,
-    to_the_end_config,
     topic_ids,
 )
+from worker.merging import merged
 from worker.pipeline import Limits, Outcome, handle, input_digest
 from worker.progress import progress
 from worker.rulebook import members_of
@@ -45,15 +44,10 @@ from worker.settings import Settings
 FILE = "replay.sqlite"
 _HISTORY = "history"
 _LOCK_FILE = ".claimscrub-replay"
-_BATCH_RECORDS = 2_000
-_CONSUME_RECORDS = 500
-_CONSUME_SECONDS = 0.1
 _COPY_RECORDS = 5_000
 _COMPLETE = 0
 """The position of a shelf that is a whole copy; a replay does not follow the topic."""
 _TIMEOUT_SECONDS = 10.0
-_PATIENCE_SECONDS = 30.0
-_QUEUE_KILOBYTES = 65_536
 
 Bound = datetime | Mapping[int, int] | None
 """Where a range begins or ends: at a time, at offsets by partition, or at what is there."""
@@ -281,7 +275,7 @@ class _Judge:
 
 
 class _Replay:
-    """Decides what is left, partition by partition, so that it comes to the same however often it was stopped."""
+    """Decides what is left, in the order in which it came, so that it ends the same however often it was stopped."""
 
     def __init__(
         self,
@@ -297,9 +291,10 @@ class _Replay:
         self._limits = Limits(settings.max_claim_bytes, settings.max_message_bytes)
         self._monitors = settings.mode == "monitor"
         self._shelves = shelves
-        self._partition = 0
-        self._events: set[Event] = set()
-        """Those of the batch."""
+        self._sources: tuple[int, ...] = ()
+        """Partitions of which an event that came before the one that is decided was decided before it, too."""
+        self._events: dict[int, set[Event]] = {}
+        """Those of the batch, by partition."""
         members = members_of(settings, ruleset)
         self._memories = [
             Hindsight(members, ruleset, shelf, settings.history_lines, (number, len(shelves)), passed=self._passed)
@@ -317,80 +312,50 @@ class _Replay:
         # Where the group has committed nothing at all, whether there is a history tells whether another one has worked.
         has_history = any(shelf.get(META_KEY) for shelf in self._shelves)
         ranges = self._decisions.ranges()
-        total, done = sum(each.end - each.first for each in ranges), sum(each.next - each.first for each in ranges)
-        config = {**to_the_end_config(self._settings, "replay"), "queued.max.messages.kbytes": _QUEUE_KILOBYTES}
-        consumer = Consumer(config)
-        try:
-            with progress("deciding again", total, "claims") as step:
-                step(done)
-                for each in ranges:
-                    decided_to = each.decided_to
-                    if decided_to == NOT_KNOWN:
-                        decided_to = each.end if has_history else 0
-                    following = each.next
-                    for batch, reached in self._batches(consumer, each, stop):
-                        self._decide(each.partition, batch, reached, decided_to)
-                        step(reached - following)
-                        following = reached
-        finally:
-            consumer.close()
+        decided_to = {
+            each.partition: (each.end if has_history else 0) if each.decided_to == NOT_KNOWN else each.decided_to
+            for each in ranges
+        }
+        done = sum(each.next - each.first for each in ranges)
+        with progress("deciding again", sum(each.end - each.first for each in ranges), "claims") as step:
+            step(done)
+            for batch, following in merged(self._settings, ranges, stop):
+                self._decide(batch, following, decided_to)
+                now_done = done + sum(following.values()) - sum(each.next for each in ranges)
+                step(now_done - done)
+                done = now_done
 
-    def _batches(self, consumer: Any, each: Range, stop: Stop) -> Iterator[tuple[list[Any], int]]:
-        """Records of a partition in their order, and the offset that comes next."""
-        topic, number = self._settings.submitted_topic, each.partition
-        following, heard = each.next, time.monotonic()
-        if following < each.end:
-            consumer.assign([TopicPartition(topic, number, following)])
-        while following < each.end and not stop.requested():
-            batch: list[Any] = []
-            while len(batch) < _BATCH_RECORDS and following < each.end:
-                messages = consumer.consume(_CONSUME_RECORDS, _CONSUME_SECONDS)
-                for message in messages:
-                    error = message.error()
-                    if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001
-                        raise _refused(error, topic, number, following)
-                    if error is None and message.offset() < each.end:
-                        batch.append(message)
-                        following = message.offset() + 1
-                    else:  # behind the last record there may be ends of transactions, which are never delivered
-                        following = max(following, min(message.offset(), each.end))
-                if not messages:
-                    break
-                heard = time.monotonic()
-            if batch or following >= each.end:
-                yield batch, following
-            elif time.monotonic() - heard > _PATIENCE_SECONDS:
-                raise KafkaSilentError(f"no answer from partition {number} of {topic}; run the command again")
-
-    def _decide(self, partition: int, batch: Iterable[Any], following: int, decided_to: int) -> None:
-        self._partition = partition
-        self._events = set()
+    def _decide(self, batch: Iterable[Any], following: Mapping[int, int], decided_to: Mapping[int, int]) -> None:
+        self._events = {}
         decided: list[Decided] = []
         changed: dict[int, dict[bytes, bytes]] = {}
         for message in batch:
             raw, offset, (_, at) = message.value(), message.offset(), message.timestamp()
+            partition = message.partition()
             self._judge.would_flag = ()
-            where, outcome = self._outcome(partition, raw, at, is_decided=offset < decided_to)
+            where, outcome = self._outcome(partition, raw, at, is_decided=offset < decided_to[partition])
             if outcome.changes:
                 changed.setdefault(where, {}).update(outcome.changes)
             digest = "" if outcome.decision is None else input_digest(raw)[DIGEST]
             if digest and outcome.claim_id is not None:
-                self._events.add((outcome.claim_id, digest))
+                self._events.setdefault(partition, set()).add((outcome.claim_id, digest))
             decided.append(_decided(outcome, Arrival(message.topic(), partition, offset, at), digest, self._judge))
         # First the copy: what it has too early changes no decision; what it had too late would.
         for number, changes in changed.items():
             self._shelves[number].write(changes.items(), None)
             self._memories[number].stands(changes)
-        self._decisions.add(decided, partition, following)
+        self._decisions.add(decided, following)
 
     def _outcome(self, partition: int, raw: bytes | None, at: int, *, is_decided: bool) -> tuple[int, Outcome]:
         """Which partition has decided an event, and how."""
         memory = self._memories[partition]
+        self._sources = (partition,)
         outcome = self._handle(raw, at, memory, is_decided=is_decided)
         if not outcome.goes_on:
             return partition, outcome
         assert outcome.key is not None
         there = memory.partition_of(outcome.key)
+        self._sources = (partition, there)
         return there, self._handle(raw, at, self._memories[there], is_decided=is_decided, was_repartitioned=True)
 
     def _handle(
@@ -407,10 +372,12 @@ class _Replay:
             monitors=self._monitors,
         )
 
-    def _passed(self, events: Collection[Event]) -> set[Event]:
-        in_batch = self._events.intersection(events)
-        rest = [each for each in events if each not in in_batch]
-        return in_batch | (self._decisions.has_events(self._partition, rest) if rest else set())
+    def _passed(self, events: Collection[Event], is_certain: bool) -> set[Event]:
+        found = self._decisions.has_events(events, self._sources if is_certain else None)
+        for partition, those in self._events.items():
+            if not is_certain or partition in self._sources:
+                found |= those.intersection(events)
+        return found
 
 
 def _decided(outcome: Outcome, arrival: Arrival, digest: str, judge: _Judge) -> Decided:
@@ -425,15 +392,6 @@ def _decided(outcome: Outcome, arrival: Arrival, digest: str, judge: _Judge) -> 
     charge = None if outcome.charge is None else int(outcome.charge.scaleb(2).to_integral_value())
     would_flag = judge.would_flag if decision.disposition is Disposition.CLEARED else ()
     return Decided(*place, digest, decision.payer, charge, decision.disposition.value, findings, would_flag)
-
-
-def _refused(error: Any, topic: str, number: int, following: int) -> KafkaProblemError:
-    if error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001
-        return KafkaProblemError(
-            f"offset {following} of partition {number} of {topic} is gone: its retention has overtaken the replay, or"
-            " it was made anew; begin a new replay in another folder"
-        )
-    return KafkaProblemError(f"topic {topic}: {error.str()}")
 
 
 def _now() -> str:

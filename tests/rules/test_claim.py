@@ -31,6 +31,17 @@ def test_amounts_are_exact() -> None:
     assert claim.total_charge_amount == other.total_charge_amount == Decimal("9500.10")
 
 
+def test_zeros_behind_an_amount_are_no_fault() -> None:
+    """However many there are: the number is the same."""
+    assert a_claim(total_charge_amount="9500.1" + "0" * 100_000).total_charge_amount == Decimal("9500.1")
+
+
+@pytest.mark.parametrize("raw", ['""', '" "', "null", "[]", "0"])
+def test_what_is_no_object_is_no_claim(raw: str) -> None:
+    """A blank text in the place of the whole claim is not a blank field."""
+    assert (_error(raw).path, _error(raw).problem) == ("$", "not an object")
+
+
 def test_codes_are_normal() -> None:
     """Codes are upper-cased and stripped, so that no rule is missed for a blank or a small letter."""
     claim = a_claim(lines=[{"procedure_code": " l8680 ", "modifiers": ["xs"]}], diagnoses=[{"code": "m96.1"}])
@@ -82,6 +93,11 @@ def test_a_blank_date_or_amount_is_missing_not_unreadable(blank: str | None) -> 
         ({"total_charge_amount": True}, "total_charge_amount", "not a number"),
         ({"total_charge_amount": "1E+999999999"}, "total_charge_amount", "number too long"),
         ({"total_charge_amount": "1E-999999999"}, "total_charge_amount", "number too long"),
+        ({"total_charge_amount": "0." + "3" * 100_000}, "total_charge_amount", "number too long"),
+        ({"case_facts": {"drug_classes": 10**18}}, "case_facts.drug_classes", "number too large"),
+        ({"lines": [{"diagnosis_pointers": [-(10**18)]}]}, "lines[0].diagnosis_pointers[0]", "number too small"),
+        ({"notes": [{}] * 1_000}, "notes", "array too long"),
+        ({"lines": [{"notes": [5] * 999}] * 11}, "$", "10989 faults"),
         ({"total_charge_amount": "NaN"}, "total_charge_amount", "not a finite number"),
         ({"total_charge_amount": "Infinity"}, "total_charge_amount", "not a finite number"),
         ({"claim_type": "dental"}, "claim_type", "value not known"),

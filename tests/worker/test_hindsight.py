@@ -70,7 +70,7 @@ def _again(
 ) -> list[Decision]:
     """The decisions of a replay from some event on; of one that no worker has decided if it is given what is held."""
     store, passed = dict(production.store if undecided is None else undecided), set[Event]()
-    memory = Hindsight(MEMBERS, ruleset, store, passed=passed.intersection)
+    memory = Hindsight(MEMBERS, ruleset, store, passed=lambda events, _: passed.intersection(events))
     memory.begin()
     found = []
     memory.is_decided = undecided is None
@@ -152,7 +152,7 @@ def test_what_is_left_out_does_not_change_what_others_see(ruleset: RuleSet) -> N
     production.decide(_claim(1, 1, [a_line(units="3")]))
     production.decide(_claim(2, 1, [a_line(units="1")], patient_control_number="PCN-1"))
     store = dict(production.store)
-    memory = Hindsight(MEMBERS, ruleset, store, passed=lambda _: set())
+    memory = Hindsight(MEMBERS, ruleset, store, passed=lambda *_: set())
     memory.begin()
     first = production.came[0]
     claim, digest = Claim.from_json(first.raw), input_digest(first.raw)

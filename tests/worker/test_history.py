@@ -197,6 +197,24 @@ def _decide(memory: Memory, claim: Claim, received: date | None = TODAY) -> tupl
     return memory.remember(looked, RULESET.evaluate(looked.claim, looked.history))
 
 
+def test_a_record_is_no_larger_than_a_message_may_be() -> None:
+    """The oldest claims go first where their numbers are so long that the history topic would refuse the record."""
+    store: dict[bytes, bytes] = {}
+    memory = _memory(store, most_bytes=20_000)
+    for number in range(30):
+        name = f"C{number}"
+        store.update(_decide(memory, _claim(name, patient_control_number=name + "P" * 900)))
+        assert all(len(raw) <= 20_000 for raw in store.values())
+
+    later = _claim("later")
+    key = memory.key_of_claim(later)
+    assert key is not None
+    kept = [each.claim.claim_id for each in memory.record(key).claims]
+    assert kept[-1] == "C29"
+    assert kept[0] != "C0"
+    assert memory.record(key).dropped_through is not None
+
+
 def _seen(memory: Memory, claim: Claim) -> list[str]:
     """The earlier claims that a claim would see."""
     key = memory.key_of_claim(claim)

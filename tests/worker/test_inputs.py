@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,10 +15,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from rules import ClaimError
 from rules.engine.examples import a_line, as_json, claim_content
 from tests.worker_process import of_member
 from tests.x12.writer_837 import write_837
 from worker.cli import main
+from worker.inputs import read_stream
 from worker.pipeline import input_digest
 
 _SAMPLES = Path(__file__).parents[1] / "x12" / "samples"
@@ -262,3 +266,25 @@ def test_check_dates_a_receipt_that_nobody_dates() -> None:
 
     assert received[0] in {before, datetime.now(UTC).date().isoformat()}
     assert received[1] == "2026-08-10"
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        (b'[{"claim_id": ' + b"9" * 5_000 + b"}]", "not JSON: a number too long; what follows was not read"),
+        (b"[" * 100_000, "not JSON: nested too deep; what follows was not read"),
+        (b"\x1d", "not JSON: Expecting value in column 1; what follows was not read"),
+    ],
+    ids=["number", "depth", "separator"],
+)
+def test_what_python_does_not_read_is_named(raw: bytes, said: str) -> None:
+    """Numbers of thousands of digits, brackets without end and blanks of another kind are one line each."""
+    (item,) = read_stream(io.BytesIO(raw), "file")
+    with pytest.raises(ClaimError, match=re.escape(said)):
+        item.read()
+
+
+def test_lines_of_an_array_are_counted() -> None:
+    """Each claim of an array is named by the line on which it begins, however many stand before it."""
+    items = list(read_stream(io.BytesIO(b"\n[{},\n\n{}, {},\n{}]"), "file"))
+    assert [item.source for item in items] == ["file:2", "file:4", "file:4", "file:5"]

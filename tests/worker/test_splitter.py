@@ -6,7 +6,7 @@ import pytest
 
 from rules.engine.examples import a_line, claim_content
 from tests.x12.writer_837 import write_837
-from worker.splitter import Letter, Sizes, split
+from worker.splitter import MOST_CLAIMS, Letter, Sizes, split
 from worker.x12 import Event
 
 SIZES = Sizes(x12=100_000, claim=20_000)
@@ -75,3 +75,57 @@ def test_what_gives_no_claim_is_one_letter(value: bytes | None, said: str) -> No
     assert isinstance(letter, Letter)
     assert said in _said([letter])[0]
     assert letter.value == value or b"claim_id" in (letter.value or b"")
+
+
+def _parts() -> tuple[str, str, str]:
+    """A text with one claim, cut before the claim and behind it."""
+    text = _text(1)
+    begin, end = text.index("CLM*"), text.index("SE*")
+    return text[:begin], text[begin:end], text[end:]
+
+
+def _refused(text: str, sizes: Sizes = SIZES, headers_bytes: int = 0) -> str:
+    """Why the record as a whole is one dead letter."""
+    (letter,) = split(text.encode(), sizes, headers_bytes=headers_bytes)
+    assert isinstance(letter, Letter)
+    assert letter.value == text.encode()
+    (said,) = _said([letter])
+    return said
+
+
+def test_too_many_claims_are_one_letter() -> None:
+    """A record of hundreds of thousands of claims, however small, would take all memory."""
+    before, _, after = _parts()
+    said = _refused(before + "CLM*A~" * (MOST_CLAIMS + 1) + after, Sizes(x12=10_000_000, claim=20_000))
+    assert said == "$: more than 50000 claims; expected fewer claims a record"
+
+
+def test_what_claims_share_does_not_multiply_without_end() -> None:
+    """Each claim event repeats envelope and billing provider, which may make a huge number of bytes of few."""
+    before, claim, after = _parts()
+    shared = before.replace("HL*1*", "REF*1*A~" * 3_000 + "HL*1*", 1)
+    said = _refused(shared + claim * 80 + after)
+    assert said.startswith("$: its claims would take more than 1600000 bytes")
+    assert "16 times CLAIMSCRUB_MAX_X12_BYTES" in said
+
+
+def test_faults_without_end_are_one_letter() -> None:
+    """A record with thousands of broken envelopes is none, and does not take minutes."""
+    before, _, _ = _parts()
+    said = _refused(before[: before.index("GS*")] + "GS*HC~" * 5_000)
+    assert said == "$: more than 1000 faults of envelopes and levels; expected X12 text"
+
+
+def test_headers_count_with_each_claim() -> None:
+    """Headers go on with every claim, so there may be no more than a claim event has room for."""
+    assert _refused(_text(1), headers_bytes=40_000) == "$: headers of 40000 bytes; expected at most 32768 bytes"
+    assert len(split(_text(1, 2).encode(), SIZES, headers_bytes=30_000)) == 2
+    assert "would take more" in _refused(_text(*range(60)), headers_bytes=30_000)
+
+
+def test_a_pointer_of_thousands_of_digits_is_a_letter() -> None:
+    """Python refuses to read such a number, which is no fault of the reader."""
+    value = _text(1).replace("*UN*1***1~", f"*UN*1***{'9' * 5_000}~")
+    assert value != _text(1)
+    (said,) = _said(split(value.encode(), SIZES))
+    assert "diagnosis_pointers[0]: not a whole number" in said

@@ -1,4 +1,4 @@
-"""Traces, as far as they need no broker; the rest is in tests/broker/test_tracing.py."""
+"""Traces, as far as they need no broker; the rest is in tests/deployment/test_tracing.py."""
 
 from __future__ import annotations
 

@@ -55,6 +55,10 @@ LEANED_ON = {
     "aiokafka.partitioner:murmur2": "62179ca18494",
     # What was last heard of a partition: its end, the position, and when.
     "aiokafka.consumer.subscription_state:TopicPartitionState": "2b83334afadf",
+    # How records are read of what was fetched, for worker.header_names.
+    "aiokafka.consumer.fetcher:PartitionRecords._unpack_records": "b803e6d46480",
+    "aiokafka.record.memory_records:_MemoryRecordsPy": "795a0314fbca",
+    "aiokafka.record.default_records:_DefaultRecordBatchPy": "f63fbb5a8a24",
     # How requests are sent, and connections shared.
     "aiokafka.client:AIOKafkaClient.send": "246b277687d7",
     "aiokafka.client:AIOKafkaClient._get_conn": "68ce5d839171",

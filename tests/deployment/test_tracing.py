@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 from confluent_kafka import Message, Producer
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
+from tests.collector import Collector
 from tests.kafka_broker import Cluster
 from tests.worker_process import Pipeline, claim_event, eventually, member_key, member_number
 from worker.members import partition_of
@@ -27,47 +25,6 @@ TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 SAMPLED: Headers = [("traceparent", f"00-{TRACE}-{PARENT}-01".encode()), ("tracestate", b"sender=17,other=x")]
 NOT_SAMPLED: Headers = [("traceparent", f"00-{TRACE}-{PARENT}-00".encode())]
 INVALID: Headers = [("Traceparent", b"00-0af7-b7ad-01"), ("tracestate", b"Mabel Example")]
-
-
-class Collector:
-    """What an OpenTelemetry collector is to a worker: it takes spans over HTTP."""
-
-    def __init__(self) -> None:
-        self.bodies: list[bytes] = []
-        self.answer = 200
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self.address = f"http://127.0.0.1:{self._server.server_port}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        bodies, collector = self.bodies, self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                assert self.path == "/v1/traces"
-                bodies.append(self.rfile.read(int(self.headers["content-length"])))
-                self.send_response(collector.answer)
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                """Not on the terminal."""
-
-        return Handler
-
-    def spans(self) -> list[Span]:
-        """All spans so far."""
-        return [span for resource in self._resources() for scope in resource.scope_spans for span in scope.spans]
-
-    def resource(self) -> dict[str, str]:
-        """What the spans are said to be of."""
-        return {each.key: each.value.string_value for each in self._resources()[0].resource.attributes}
-
-    def _resources(self) -> list[Any]:
-        return [each for body in self.bodies for each in ExportTraceServiceRequest.FromString(body).resource_spans]
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
 
 
 @pytest.fixture

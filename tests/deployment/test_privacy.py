@@ -24,8 +24,8 @@ from click.testing import CliRunner
 from confluent_kafka import Message, Producer
 from playwright.sync_api import Browser, WebSocket, expect
 
-from tests.broker.test_tracing import Collector
 from tests.browser import visit
+from tests.collector import Collector
 from tests.console.process import TOKEN, Console
 from tests.kafka_broker import Cluster
 from tests.privacy.corpus import Corpus
