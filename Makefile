@@ -9,7 +9,12 @@ CHAOS_SECONDS ?= 60
 CHAOS_SEED ?= 63685
 CHAOS_DELIVERY ?= exactly_once
 
-.PHONY: demo test test-broker test-rest check format bench bench-latency bench-scale bench-memory bench-history bench-console bench-replay chaos docs schema samples golden lock compose clean help
+FUZZ_RUNS ?= 100000
+FUZZ_SECONDS ?= 60
+FUZZ_SEED ?= 63685
+FUZZ_TARGETS ?= claim status override flagged x12 answers file record
+
+.PHONY: demo test test-broker test-rest check format bench bench-latency bench-scale bench-memory bench-history bench-console bench-replay chaos fuzz docs schema samples golden lock compose clean help
 
 help:  ## What there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
@@ -64,6 +69,12 @@ bench-replay: $(READY)  ## 100,000 claims replayed: nothing differs without a ch
 
 chaos: $(READY)  ## Everything is killed and restarted under load, and each claim counted (CHAOS_SECONDS=60 CHAOS_SEED=63685)
 	$(BIN)/python -m tests.chaos --seconds $(CHAOS_SECONDS) --seed $(CHAOS_SEED) --delivery $(CHAOS_DELIVERY)
+
+fuzz: $(READY)  ## Hostile input: by chance, through a real worker, guided by coverage (FUZZ_RUNS=100000 FUZZ_SECONDS=60 FUZZ_SEED=63685)
+	$(BIN)/python -m tests.fuzz --runs $(FUZZ_RUNS) --seconds 0 --seed $(FUZZ_SEED)
+	$(BIN)/python -m tests.fuzz.stream --inputs $(FUZZ_RUNS) --seed $(FUZZ_SEED)
+	@for target in $(FUZZ_TARGETS); do \
+	  $(BIN)/python -m tests.fuzz.guided $$target --seconds $(FUZZ_SECONDS) --seed $(FUZZ_SEED) || exit 1; done
 
 docs: $(READY)  ## Write the pages about the rules, the metrics and the licences anew
 	$(BIN)/claimscrub rules docs docs/rules

@@ -6,6 +6,7 @@ faults in marked fields, X12, answers and overrides. What each of them says and 
 
 from __future__ import annotations
 
+import re
 import socket
 import subprocess
 import time
@@ -178,9 +179,10 @@ class _Run:
             watching = self._watching(inbox)
             stack.callback(watching.wait)
             stack.callback(watching.kill)
-            self._send_all()
             self._files()
             one.wait_until_ready()
+            eventually(lambda: re.search(r"\] ready .*partitions=1", two.log), 60)  # so that both have their share
+            self._send_all()
             self._settled()
             self._overrides()
             self._settled()
@@ -296,7 +298,8 @@ class _Run:
 
     def _commands(self) -> None:
         """Commands that read topics, or what others have written."""
-        key = next(filter(None, (each.key() for each in self.ran.topics["cleared"]))).decode()
+        held = self.ran.topics["history"]
+        key = next(each.key() or b"" for each in held if b"MARKED-" in (each.value() or b"")).decode()
         beside = "acknowledge and export, beside their files"
         newest = ("--since", "1d", "--until-now", "--deadletters")
         self._command("watch", "watch", *newest)

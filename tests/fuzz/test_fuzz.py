@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import subprocess
 import sys
@@ -14,9 +15,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.fuzz.kinds import SEEDS, Kinds
-from tests.fuzz.targets import TARGETS, HangError, alarm
+from tests.fuzz.targets import AT_MS, RULESET, TARGETS, HangError, alarm
+from worker.pipeline import handle
+from worker.x12 import Event, read_events
 
 ROOT = Path(__file__).parents[2]
+_SAMPLE = ROOT / "tests" / "x12" / "samples" / "professional.837"
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -41,12 +45,23 @@ def test_what_chance_makes_passes(target: str) -> None:
     passes()
 
 
+def test_findings_are_placed_in_the_longest_claims() -> None:
+    """Thousands of findings are looked for in tens of thousands of segments, and it does not take minutes."""
+    before, _, after = _SAMPLE.read_bytes().partition(b"SE*")
+    line = b"LX*1~SV1*HC:63685:59*1*UN~" + b"REF*ZZ*A~" * 90
+    items = read_events(io.BytesIO(before + line * 990 + b"SE*" + after))
+    (event,) = [item for item in items if isinstance(item, Event)]
+    with alarm():
+        outcome = handle(event.raw, RULESET, AT_MS)
+    assert "findings; expected at most" in str(outcome.error)
+
+
 @pytest.mark.skipif(find_spec("atheris") is None, reason="atheris has no wheel for this machine")
 @pytest.mark.parametrize("target", ["x12", "override"])
 def test_guided_by_coverage(target: str, tmp_path: Path) -> None:
     """A short run under atheris ends without an input that does not pass."""
     ran = subprocess.run(
-        [sys.executable, "-m", "tests.fuzz.guided", target, "--runs", "200"],
+        [sys.executable, "-m", "tests.fuzz.guided", target, "--runs", "100"],
         env={"PYTHONPATH": str(ROOT)}, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr[-2_000:]

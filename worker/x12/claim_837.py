@@ -365,6 +365,10 @@ class Reading:
     }
 
 
+SEGMENTS_READ = frozenset({*Reading._SEGMENTS, "DMG"})  # noqa: SLF001
+"""Ids of the segments that say anything that is read."""
+
+
 def _read_provider(provider: Content, elements: list[str]) -> None:
     padded = elements + _PAD
     segment_id = padded[0]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, TypeAlias
 
 from pydantic_core import to_json
 
 from rules import Claim, ClaimError
-from worker.x12.claim_837 import Content, Reading, claim_content
+from worker.x12.claim_837 import SEGMENTS_READ, Content, Reading, claim_content
 from worker.x12.errors import X12Error
 from worker.x12.loops import Fault, Part, X12Claim, lost_claim, part_of, read_loops
 from worker.x12.segments import Separators
@@ -133,25 +133,21 @@ def _places(kind: Kind, component: str, parts: Iterable[Part | None], paths: Ite
         paths: JSON paths.
     """
     steps = {path: _steps(path) for path in paths}
-    missing = {each[:length] for each in steps.values() for length in range(1, len(each) + 1)}
-    found: dict[tuple[int | str, ...], Place] = {}
+    missing = _Missing(each[:length] for each in steps.values() for length in range(1, len(each) + 1))
+    found: dict[_Steps, Place] = {}
     reading = Reading(kind, component)
-    # What stands above the claim is read from its start each time: those parts are short, and keep no state.
-    readers = (
-        (reading.claim, False),
-        (reading.billing_provider, True),
-        (reading.subscriber, True),
-        (reading.patient, True),
-    )
+    # What stands above the claim is read anew with each segment, as none of them says more for another.
+    readers = (reading.claim, reading.billing_provider, reading.subscriber, reading.patient)
     beginning = None
-    for part, (read, from_start) in zip(parts, readers, strict=False):
+    for part, read in zip(parts, readers, strict=False):
         if part is not None:
             beginning = beginning or Place("2300", "CLM", part.first)
-            for index, (loop, elements) in enumerate(part.segments):
-                content = read(part.segments[0 if from_start else index : index + 1])
-                for each in [each for each in missing if _is_there(content, each)]:
-                    missing.discard(each)
-                    found[each] = Place(loop, elements[0], part.first + index)
+            missing.begin()
+            for number, segment in enumerate(part.segments, part.first):
+                loop, elements = segment
+                if elements[0] in SEGMENTS_READ:
+                    for each in missing.found_in(read([segment])):
+                        found[each] = Place(loop, elements[0], number)
         if not missing:
             break
     assert beginning is not None
@@ -161,14 +157,56 @@ def _places(kind: Kind, component: str, parts: Iterable[Part | None], paths: Ite
     }
 
 
+class _Missing:
+    """Paths that are looked for in content that grows at its end: only there it is looked at again.
+
+    A claim may have thousands of them, and thousands of segments.
+    """
+
+    def __init__(self, paths: Iterable[_Steps]) -> None:
+        self._by_owner: dict[_Steps, set[_Steps]] = {}  # a field of the claim, or one element of it
+        for each in paths:
+            owner = each[:2] if len(each) > 1 and isinstance(each[1], int) else each[:1]
+            self._by_owner.setdefault(owner, set()).add(each)
+        self._names = {str(owner[0]) for owner in self._by_owner}
+        self._lengths: dict[str, int] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._by_owner)
+
+    def begin(self) -> None:
+        """Look at other content."""
+        self._lengths.clear()
+
+    def found_in(self, content: Content) -> list[_Steps]:
+        """Those that are there by now; they are missing no more."""
+        found: list[_Steps] = []
+        for name in self._names & content.keys():
+            value = content[name]
+            owners: list[_Steps] = [(name,)]
+            if isinstance(value, list):
+                owners += [(name, index) for index in range(max(self._lengths.get(name, 0) - 1, 0), len(value))]
+                self._lengths[name] = len(value)
+            for owner in owners:
+                paths = self._by_owner.get(owner)
+                if paths:
+                    there = [each for each in paths if _is_there(content, each)]
+                    found += there
+                    paths.difference_update(there)
+                    if not paths:
+                        del self._by_owner[owner]
+        return found
+
+
+_Steps: TypeAlias = tuple[int | str, ...]
 _STEP = re.compile(r"\[(\d+)\]|([^.\[\]]+)")
 
 
-def _steps(path: str) -> tuple[int | str, ...]:
+def _steps(path: str) -> _Steps:
     return tuple(int(match[1]) if match[1] else match[2] for match in _STEP.finditer(path))
 
 
-def _is_there(content: Any, steps: tuple[int | str, ...]) -> bool:
+def _is_there(content: Any, steps: _Steps) -> bool:
     for step in steps:
         if isinstance(step, int):
             if not isinstance(content, list) or step >= len(content):
