@@ -28,13 +28,14 @@ Step = Callable[[int], None]
 
 
 @contextmanager
-def progress(what: str, total: int, unit: str) -> Iterator[Step]:
+def progress(what: str, total: int, unit: str, done: int = 0) -> Iterator[Step]:
     """Show on standard error how much of something is done.
 
     Args:
         what: is done.
         total: how much there is to do.
         unit: of that, in the plural.
+        done: how much of it was done before.
     """
     if sys.stderr.isatty():
         columns = (
@@ -45,10 +46,10 @@ def progress(what: str, total: int, unit: str) -> Iterator[Step]:
             TimeRemainingColumn(),
         )
         with Progress(*columns, console=Console(stderr=True)) as bar:
-            task = bar.add_task(what, total=total)
-            yield lambda done: bar.advance(task, done)
+            task = bar.add_task(what, total=total, completed=done)
+            yield lambda more: bar.advance(task, more)
     else:
-        yield _Lines(what, total, unit).advance
+        yield _Lines(what, total, unit, done).advance
 
 
 class _Rate(ProgressColumn):
@@ -63,19 +64,19 @@ class _Rate(ProgressColumn):
 
 
 class _Lines:
-    def __init__(self, what: str, total: int, unit: str) -> None:
+    def __init__(self, what: str, total: int, unit: str, done: int) -> None:
         self._what = what
         self._total = total
         self._unit = unit
-        self._done = 0
+        self._done = self._before = done
         self._began = self._said = time.monotonic()
 
-    def advance(self, done: int) -> None:
-        self._done += done
+    def advance(self, more: int) -> None:
+        self._done += more
         now = time.monotonic()
         if now - self._said < _SAY_EVERY_SECONDS:
             return
         self._said = now
-        speed = self._done / (now - self._began)
+        speed = (self._done - self._before) / max(now - self._began, 1e-9)
         left = f", {(self._total - self._done) / speed:,.0f} s left" if speed else ""
         say(f"{self._what}: {self._done:,} of {self._total:,} {self._unit}, {speed:,.0f} a second{left}")

@@ -316,14 +316,14 @@ class _Replay:
             each.partition: (each.end if has_history else 0) if each.decided_to == NOT_KNOWN else each.decided_to
             for each in ranges
         }
-        done = sum(each.next - each.first for each in ranges)
-        with progress("deciding again", sum(each.end - each.first for each in ranges), "claims") as step:
-            step(done)
+        firsts = sum(each.first for each in ranges)
+        total, done = sum(each.end for each in ranges) - firsts, sum(each.next for each in ranges) - firsts
+        with progress("deciding again", total, "claims", done) as step:
             for batch, following in merged(self._settings, ranges, stop):
                 self._decide(batch, following, decided_to)
-                now_done = done + sum(following.values()) - sum(each.next for each in ranges)
-                step(now_done - done)
-                done = now_done
+                reached = sum(following.values()) - firsts
+                step(reached - done)
+                done = reached
 
     def _decide(self, batch: Iterable[Any], following: Mapping[int, int], decided_to: Mapping[int, int]) -> None:
         self._events = {}

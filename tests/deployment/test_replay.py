@@ -82,14 +82,18 @@ def _rows(folder: Path) -> list[tuple[Any, ...]]:
         return file.execute("SELECT * FROM decisions ORDER BY partition, offset").fetchall()
 
 
-def test_nothing_differs_without_a_change(decided: Pipeline, tmp_path: Path) -> None:
+def test_nothing_differs_without_a_change(
+    decided: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Every claim is decided as it was published, in whichever form; topics and groups stay as they were."""
+    monkeypatch.setattr("worker.progress._SAY_EVERY_SECONDS", 0)
     before = traces(decided)
     found = _replay(decided, tmp_path / "same")
 
     assert found.differences == []
     assert found.compared.claims == _COUNT
     assert traces(decided) == before
+    assert f"deciding again: {_COUNT} of {_COUNT} claims, " in capsys.readouterr().err
     assert [path.name for path in (tmp_path / "same").glob("[!.]*")] == ["replay.sqlite"]
 
 
