@@ -64,7 +64,7 @@ class Stage(Pipeline):
         try:
             yield Running(process, path)
             process.send_signal(signal.SIGINT)
-            code = process.wait(20)
+            code = process.wait(90)
             assert code in {0, -signal.SIGKILL}, path.read_text()
         finally:
             process.kill()

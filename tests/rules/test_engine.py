@@ -665,7 +665,7 @@ def test_an_unknown_payer_gets_the_rules_for_every_payer_and_the_decision_says_s
 
     assert decision.payer == "OTHER"
     assert "UNT001" in {finding.rule_id for finding in decision.findings}
-    assert "payer key ACME is not known" in decision.not_evaluated[0].reason
+    assert "the payer key is not known" in decision.not_evaluated[0].reason
 
 
 def test_a_payer_is_found_by_its_id_where_no_key_is_given(ruleset: RuleSet) -> None:
