@@ -350,7 +350,7 @@ def test_more_days_and_diagnoses_than_are_remembered_give_the_same_answers(rules
         for code in (codes[number % 10], *[codes[place] for place in range(10) if number >> place & 1])
     ][:999]
     crowded = a_claim(lines=lines, received_date="2026-12-01")
-    diagnosed = a_claim(diagnoses=[{"code": f"A{number:05}"} for number in range(10_050)])
+    diagnosed = a_claim(diagnoses=[{"code": f"A{number:05}"} for number in range(999)])
 
     for claim in (crowded, diagnosed):
         assert ruleset.evaluate(claim) == ruleset.evaluate(claim, thorough=True)
