@@ -12,6 +12,8 @@ from pydantic_core import to_json
 from rules import Claim, Decision, Disposition, Finding, Unevaluated
 from rules.engine.decision import Change, Considered, Silenced
 from worker.wire import (
+    CONNECT_ERRORS,
+    X12_FAULTS,
     ChangeContent,
     DecisionContent,
     FindingContent,
@@ -59,7 +61,7 @@ MONITORED = (_MODE, MONITOR.encode())
 _AFTER_ID = b"-monitor"
 _IN_DECISION = b',"mode":"monitor"}'
 _LISTS = ("findings", "not_evaluated", "silenced")
-_OF_ANOTHER = ("ce_", "__connect.errors.", "claimscrub.x12.")
+_OF_ANOTHER = ("ce_", CONNECT_ERRORS, X12_FAULTS)
 """What headers of an event, or of a dead letter, begin with: they say nothing of what is made of it."""
 _NOT_CARRIED_ON = frozenset({"content-type", _ORIGIN, _KEY, _ID, _TYPE, _SUBJECT, _DECISION, _MODE})
 _BEFORE_CLAIM = b'{"claim":'

@@ -10,10 +10,8 @@ from collections import deque
 
 from rules import ClaimError
 from worker.codec import Headers
+from worker.wire import CONNECT_ERRORS, X12_FAULTS
 from worker.x12.errors import X12Error
-
-_PREFIX = "__connect.errors."
-_X12_PREFIX = "claimscrub.x12."
 
 
 class DeadLetterFloodError(RuntimeError):
@@ -35,7 +33,7 @@ def error_headers(
         "exception.class.name": f"{type(error).__module__}.{type(error).__qualname__}",
         "exception.message": error,
     }
-    return [(_PREFIX + name, str(value).encode()) for name, value in fields.items()]
+    return [(CONNECT_ERRORS + name, str(value).encode()) for name, value in fields.items()]
 
 
 def x12_headers(error: ClaimError) -> Headers:
@@ -52,7 +50,7 @@ def x12_headers(error: ClaimError) -> Headers:
         else {}
     )
     fields["reason"] = f"{error.problem}; expected {error.expected}"
-    return [(_X12_PREFIX + name, str(value).encode()) for name, value in fields.items() if value not in (None, "")]
+    return [(X12_FAULTS + name, str(value).encode()) for name, value in fields.items() if value not in (None, "")]
 
 
 class DeadLetterLimit:

@@ -158,6 +158,10 @@ def decision_schema() -> dict[str, Any]:
 
 # ---- headers
 
+CONNECT_ERRORS: Final = "__connect.errors."
+"""What the headers of a dead letter begin with, as in Kafka Connect's dead-letter queue."""
+X12_FAULTS: Final = "claimscrub.x12."
+"""What those begin with that say where in X12 text the fault is."""
 _TRACE: Final = {
     "traceparent": {
         "type": "string",
@@ -179,8 +183,6 @@ _INPUT: Final = {
     "description": "Where cleared claims go on as they came: partition, key and headers of the input, bytes in base64,"
     " so that a release goes on so too.",
 }
-_CONNECT: Final = "__connect.errors."
-_X12: Final = "claimscrub.x12."
 
 
 def cloud_event_headers_schema(kind: str, content_type: str = "application/json") -> dict[str, Any]:
@@ -255,10 +257,10 @@ def deadletter_schema() -> dict[str, Any]:
     }
     text = {"type": "string"}
     headers = {
-        _CONNECT + name: {**text, **({"pattern": r"^\d+$"} if name in numbers else {}), "description": said}
+        CONNECT_ERRORS + name: {**text, **({"pattern": r"^\d+$"} if name in numbers else {}), "description": said}
         for name, said in why.items()
     }
-    places = {_X12 + name: {**text, "description": said} for name, said in where.items()}
+    places = {X12_FAULTS + name: {**text, "description": said} for name, said in where.items()}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Headers of a dead letter",

@@ -16,13 +16,12 @@ from worker.claim_log import trace_id
 from worker.codec import MONITOR, RESUBMITTED, RESUBMITTED_BY, UNREADABLE, decision_header, envelope
 from worker.console.views import Place
 from worker.overrides import read_override
+from worker.wire import CONNECT_ERRORS, X12_FAULTS
 
 MEANT_CODE = "63685"
 MOST_CENTS = 10**12
 """Ten billion dollars: what is charged beyond is no charge, and sums have to fit."""
 _MOST_DIGITS = 18
-_CONNECT = "__connect.errors."
-_X12 = "claimscrub.x12."
 _X12_PARTS = ("interchange", "group", "transaction", "segment")
 _EVENT_HEADERS = "ce_"
 _NO_HEADERS: Mapping[str, bytes] = {}
@@ -294,12 +293,12 @@ class Fault(NamedTuple):
 
 def fault_of(headers: Mapping[str, bytes]) -> Fault:
     """Why a dead letter is one."""
-    topic, partition, offset = (text(headers, _CONNECT + name) for name in ("topic", "partition", "offset"))
-    reason = text(headers, _CONNECT + "exception.message") or text(headers, _X12 + "reason")
-    where = [f"{name} {said}" for name in _X12_PARTS if (said := text(headers, _X12 + name))]
+    topic, partition, offset = (text(headers, CONNECT_ERRORS + name) for name in ("topic", "partition", "offset"))
+    reason = text(headers, CONNECT_ERRORS + "exception.message") or text(headers, X12_FAULTS + "reason")
+    where = [f"{name} {said}" for name in _X12_PARTS if (said := text(headers, X12_FAULTS + name))]
     if where:
         reason = f"{reason} ({', '.join(where)})"
-    error_class = text(headers, _CONNECT + "exception.class.name").rpartition(".")[2]
+    error_class = text(headers, CONNECT_ERRORS + "exception.class.name").rpartition(".")[2]
     return Fault(_place([topic, partition, offset]), error_class, reason)
 
 

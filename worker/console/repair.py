@@ -20,12 +20,13 @@ from worker.members import Members
 from worker.overrides import Override, override_event, override_headers
 from worker.settings import PREFIX, Settings
 from worker.submit import publish_one
+from worker.wire import CONNECT_ERRORS, X12_FAULTS
 
 _STEP: Final = re.compile(r"(?:^|\.)([A-Za-z_]\w*)|\[(\d{1,4})\]")
 _PATH: Final = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*|\[\d{1,4}\])*): ")
 _FIELDS: Final = frozenset(Claim.__annotations__)
-_OF_DEAD_LETTERS: Final = ("__connect.errors.", "claimscrub.x12.", "claimscrub_")
-_ORIGIN: Final = "__connect.errors.topic"
+_OF_DEAD_LETTERS: Final = (CONNECT_ERRORS, X12_FAULTS, "claimscrub_")
+_ORIGIN: Final = f"{CONNECT_ERRORS}topic"
 _LONGEST_NAME: Final = 100
 
 
