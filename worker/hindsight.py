@@ -12,9 +12,9 @@ from collections.abc import Callable, Collection, Iterable
 from datetime import date
 from typing import NamedTuple
 
-from rules import Claim, Decision, Disposition, MemberRecord, RuleSet
-from rules.engine.record import MOST_LINES, NO_RECORD, StoredClaim, delivered_before, history_of, with_claim
-from worker.history import DIGEST, Change, Looked, Memory, Store
+from rules import Claim, Decision, MemberRecord, RuleSet
+from rules.engine.record import MOST_LINES, NO_RECORD, StoredClaim, delivered_before, history_of
+from worker.history import DIGEST, Change, Looked, Memory, Store, dated
 from worker.members import Members
 
 Event = tuple[str, str]
@@ -65,9 +65,7 @@ class Hindsight(Memory):
         """A member's history as it was when the claim came."""
         record = self.record(key)
         digest = digest[DIGEST]
-        if claim.received_date is None:
-            held = delivered_before(record, claim.claim_id, digest)
-            claim = claim.changed(received_date=received if held is None else held.claim.received_date)
+        claim = dated(record, claim, digest, received)
         ordinal = self._place_of(record, claim, digest).ordinal
         then = as_it_was(record, ordinal, self._passed_again(record, (claim.claim_id, digest)))
         history = history_of(then, claim, digest, self._members.patient_of(claim), self._held_since(claim))
@@ -85,16 +83,7 @@ class Hindsight(Memory):
         decision = self._ruleset.evaluate(claim, history)
         if not self.is_decided:
             return super().remember(looked, decision, goes_on=goes_on)
-        made = with_claim(
-            NO_RECORD,
-            claim,
-            digest,
-            payer=decision.payer,
-            patient=history.patient,
-            is_flagged=decision.disposition is Disposition.FLAGGED and not goes_on,
-            codes=self._codes,
-            lifetime=self._lifetime,
-        ).claims
+        made = self._added(NO_RECORD, looked, decision, goes_on=goes_on).claims
         if not made:
             return ()
         claims = (*record.claims, made[0]._replace(ordinal=place.ordinal))

@@ -259,9 +259,7 @@ class Memory:
         """
         record = self.record(key)
         digest = digest[DIGEST]
-        if claim.received_date is None:
-            before = delivered_before(record, claim.claim_id, digest)
-            claim = claim.changed(received_date=received if before is None else before.claim.received_date)
+        claim = dated(record, claim, digest, received)
         history = history_of(record, claim, digest, self._members.patient_of(claim), self._held_since(claim))
         return Looked(key, record, claim, digest, received, history)
 
@@ -273,23 +271,38 @@ class Memory:
             decision: about it.
             goes_on: it is sent on also if it was flagged.
         """
-        key, record, claim, digest, received, history = looked
-        changed = with_claim(
-            record,
-            claim,
-            digest,
-            payer=decision.payer,
-            patient=history.patient,
-            is_flagged=decision.disposition is Disposition.FLAGGED and not goes_on,
-            codes=self._codes,
-            lifetime=self._lifetime,
-            counted_from=received,
-            most_lines=self._most_lines,
+        key, record, claim, digest, received, _ = looked
+        changed = self._added(
+            record, looked, decision, goes_on=goes_on, counted_from=received, most_lines=self._most_lines
         )
         if goes_on and changed is record:
             changed = _gone_on(record, claim.claim_id, digest)
         begun = () if self._meta is not None and self._meta.held_since is not None else self._begun(claim.received_date)
         return begun if changed is record else (*begun, self._stage(key, changed))
+
+    def _added(
+        self,
+        record: MemberRecord,
+        looked: Looked,
+        decision: Decision,
+        *,
+        goes_on: bool,
+        counted_from: date | None = None,
+        most_lines: int = MOST_LINES,
+    ) -> MemberRecord:
+        """A record with a claim that was decided, as `with_claim` keeps it."""
+        return with_claim(
+            record,
+            looked.claim,
+            looked.digest,
+            payer=decision.payer,
+            patient=looked.history.patient,
+            is_flagged=decision.disposition is Disposition.FLAGGED and not goes_on,
+            codes=self._codes,
+            lifetime=self._lifetime,
+            counted_from=counted_from,
+            most_lines=most_lines,
+        )
 
     def _held_since(self, claim: Claim) -> date | None:
         """Since when history is held for a claim, which may be the first."""
@@ -343,6 +356,14 @@ class Memory:
             staged = self._staged.get(key)
             if staged is not None and staged.raw is raw:
                 del self._staged[key]
+
+
+def dated(record: MemberRecord, claim: Claim, digest: str, received: date | None) -> Claim:
+    """The claim with a receipt date: its own, else that of its first delivery, else the day on which it came."""
+    if claim.received_date is not None:
+        return claim
+    before = delivered_before(record, claim.claim_id, digest)
+    return claim.changed(received_date=received if before is None else before.claim.received_date)
 
 
 def _gone_on(record: MemberRecord, claim_id: str, digest: str) -> MemberRecord:
