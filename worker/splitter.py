@@ -178,6 +178,7 @@ class _Pending(NamedTuple):
     """A record that was split, but not yet published."""
 
     message: Any
+    headers: Headers
     items: list[Event | Letter]
 
 
@@ -311,15 +312,15 @@ class Splitter:
             if message.error() is not None:
                 self._check(message.error())
                 return
-            carried = sum(len(name) + len(said or b"") for name, said in headers_of(message))
+            headers = headers_of(message)
             items = split(
                 message.value(),
                 self._sizes,
                 self._breathe,
-                headers_bytes=carried,
+                headers_bytes=sum(len(name) + len(said or b"") for name, said in headers),
                 key_bytes=len(message.key() or b""),
             )
-            self._pending.append(_Pending(message, items))
+            self._pending.append(_Pending(message, headers, items))
             self._pending_bytes += sum(
                 len(each.raw if isinstance(each, Event) else each.value or b"") for each in items
             )
@@ -368,7 +369,7 @@ class Splitter:
             watchdog.cancel()
         self._failures = 0
         self._limit = limit
-        for message, items in self._pending:
+        for message, _, items in self._pending:
             letters = [item for item in items if isinstance(item, Letter)]
             made = {"records": 1, "claims": len(items) - len(letters), "deadletters": len(letters)}
             for name, count in made.items():
@@ -381,7 +382,7 @@ class Splitter:
     def _limited(self) -> DeadLetterLimit:
         """The limit, as it is when this transaction is done."""
         limit = deepcopy(self._limit)
-        for message, items in self._pending:
+        for message, _, items in self._pending:
             for item in items:
                 if isinstance(item, Event):
                     limit.readable()
@@ -396,13 +397,13 @@ class Splitter:
     def _transact(self) -> None:
         positions: dict[tuple[str, int], int] = {}
         self._producer.begin_transaction()
-        for message, items in self._pending:
-            carried = [each for each in headers_of(message) if is_carried_on(each[0])]
+        for message, headers, items in self._pending:
+            carried = [each for each in headers if is_carried_on(each[0])]
             for number, item in enumerate(items, 1):
                 if isinstance(item, Event):
                     self._produce_event(message, item, carried)
                 else:
-                    self._produce_letter(message, item, number)
+                    self._produce_letter(message, headers, item, number)
             positions[message.topic(), message.partition()] = message.offset() + 1
         offsets = [TopicPartition(*where, offset) for where, offset in positions.items()]
         group = self._consumer.consumer_group_metadata()
@@ -418,12 +419,12 @@ class Splitter:
         key = self._members.event_key(event.claim)
         self._produce(self._settings.submitted_topic, event.raw, key, headers, message.timestamp()[1])
 
-    def _produce_letter(self, message: Any, letter: Letter, number: int) -> None:
+    def _produce_letter(self, message: Any, headers: Headers, letter: Letter, number: int) -> None:
         topic, partition, offset = message.topic(), message.partition(), message.offset()
         error = letter.errors[0]
         event_id = f"{topic}-{partition}-{offset}-{number}"
         headers = [
-            *cloud_event_headers(None, error.claim_id, event_id, headers_of(message)),
+            *cloud_event_headers(None, error.claim_id, event_id, headers),
             *error_headers(error, topic, partition, offset, self._group_id, reader="worker.x12"),
             *x12_headers(error),
         ]
@@ -446,7 +447,7 @@ class Splitter:
             raise KafkaException(error)
         log.warning("split again", reason=error.str())
         first: dict[tuple[str, int], int] = {}
-        for message, _ in self._pending:
+        for message, _, _ in self._pending:
             first.setdefault((message.topic(), message.partition()), message.offset())
         self._forget()
         self._told_to_stop.wait(0.1 * 2**self._failures)
