@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import DirectoryPath, Field, FilePath, SecretStr, ValidationError, model_validator
-from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from rules.engine.record import MOST_LINES
 
@@ -22,19 +21,6 @@ _LONGEST_SECRET = 65_536
 
 class SettingsError(ValueError):
     """A setting is wrong; the message names the environment variable and what is expected."""
-
-
-class _SecretFiles(PydanticBaseSettingsSource):
-    """The secrets that stand in files."""
-
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002
-        """One secret; None for what is none, or does not stand in a file."""
-        path = secret_files().get(field_name)
-        return (None if path is None else _secret_in(path, PREFIX + field_name.upper())), field_name, False
-
-    def __call__(self) -> dict[str, Any]:
-        """All of them."""
-        return {name: self.get_field_value(Settings.model_fields[name], name)[0] for name in secret_files()}
 
 
 class Settings(BaseSettings):
@@ -52,7 +38,8 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """What the code says, then files, then the environment, where a secret may be set to nothing."""
-        return init_settings, _SecretFiles(settings_cls), env_settings
+        secrets = {name: _secret_in(path, PREFIX + name.upper()) for name, path in secret_files().items()}
+        return init_settings, InitSettingsSource(settings_cls, secrets), env_settings
 
     bootstrap_servers: str = Field(
         "localhost:9092", min_length=1, description="Kafka brokers, host:port, comma-separated."
