@@ -26,6 +26,7 @@ from tests.fuzz.mutations import Mutator
 from tests.kafka_broker import Cluster, KafkaBroker
 from tests.worker_process import MEMBERS, OUTPUTS, Pipeline, Worker, eventually
 from worker.history import Memory
+from worker.kafka import enqueue
 from worker.pipeline import DEFAULT_LIMITS, take_status
 from worker.splitter import Sizes, split
 from worker.x12 import Event
@@ -124,18 +125,14 @@ def _send(pipeline: Pipeline, mutator: Mutator, ruleset: RuleSet, inputs: int) -
         if mutator.random.random() < 0.002:
             raw = None
         expected = _expected(kind, raw, ruleset)
-        while True:
-            try:
-                producer.produce(
-                    topics[kind],
-                    raw,
-                    mutator.key(raw or b""),
-                    headers=mutator.headers(),
-                    on_delivery=lambda error, message, expected=expected: delivered(expected, error, message),
-                )
-                break
-            except BufferError:
-                producer.poll(0.1)
+        enqueue(
+            producer,
+            topics[kind],
+            raw,
+            mutator.key(raw or b""),
+            headers=mutator.headers(),
+            on_delivery=lambda error, message, expected=expected: delivered(expected, error, message),
+        )
         producer.poll(0)
     assert producer.flush(60) == 0
     return sent
