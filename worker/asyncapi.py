@@ -113,13 +113,11 @@ def _examples() -> dict[str, Example]:
             headers += error_headers(outcome.error, arrival.topic, arrival.partition, arrival.offset, settings.group_id)
         values[name] = outcome.value or b""
         made[name] = Example(_KEY, headers, _without_digest(values[name]))
-    decision = json.loads(values["cleared"])["decision"]
+    decision = to_json(made["cleared"].value["decision"])
     bare = [
         ("content-type", JSON_TYPE),
         _TRACEPARENT,
-        *claim_headers(
-            "CLM-2026-000116", arrival.event_id, to_json(_without_digest(to_json({"decision": decision}))["decision"])
-        ),
+        *claim_headers("CLM-2026-000116", arrival.event_id, decision),
     ]
     made["cleared_bare"] = Example("of the sender", bare, json.loads(claims["cleared"]))
     made |= _release(values["flagged"], made["flagged"].headers, arrival)
@@ -147,9 +145,8 @@ def _release(flagged: bytes, headers: Headers, arrival: Arrival) -> dict[str, Ex
     ]
     said, read = read_override(event)
     answered = cloud_event_headers(Disposition.CLEARED, read.claim_id, "claims.overrides-3-0", [_TRACEPARENT])
-    value = _without_digest(event)
     return {
-        "override": Example(_KEY, asked, value),
+        "override": Example(_KEY, asked, _without_digest(event)),
         "released": Example(_KEY, answered, _without_digest(read.released(said))),
     }
 
