@@ -82,7 +82,7 @@ def test_flagged_claims_are_shown_as_they_come(pipeline: Pipeline) -> None:
         with _Watch(pipeline, "--json", "--deadletters", "--since", "1h") as following:
             eventually(lambda: len(following.lines) == len(claims))  # from here on it follows
             pipeline.send([(b"k", b"not a claim")])
-            eventually(lambda: any('"reason"' in line for line in following.lines))
+            eventually(lambda: "reason" in json.loads(following.lines[-1]))  # the dead letter
             pipeline.send([(None, claim_event(100, flagged=True))])
             eventually(lambda: _claims("".join(following.lines))[-1] == "C100")
             assert following.stop(signal.SIGTERM) == 0

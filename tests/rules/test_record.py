@@ -377,6 +377,16 @@ def test_what_was_voided_stays_so() -> None:
     assert _ids(history) == ["EARLIER-3"]
 
 
+def test_what_an_answer_calls_voided_stays_so() -> None:
+    """Where the void itself never came by here, a replacement accepted later changes nothing either."""
+    _, history = with_history(
+        a_claim(patient_control_number="P"), _original(status="voided"), _correction("7", number="ICN2")
+    )
+
+    assert [each.status for each in history.account] == ["voided", "accepted"]
+    assert _ids(history) == ["EARLIER-2"]
+
+
 def test_where_the_member_has_no_answers_every_claim_is_taken_as_accepted() -> None:
     """Nobody sends any: a replacement replaces and a void voids at once; one that was flagged here was never sent."""
     original = earlier(patient_control_number="P")
@@ -456,6 +466,7 @@ def test_of_an_account_one_that_was_never_taken_in_is_meant_last() -> None:
         ((_original(), rejected), "EARLIER-1"),
         ((_original(), flagged, rejected), "EARLIER-1"),
         ((flagged, rejected), "EARLIER-1"),
+        ((flagged, flagged, rejected), "EARLIER-2"),
         ((rejected, rejected), "EARLIER-2"),
     ):
         predecessor = with_history(_reviewed(), *claims).history.predecessor
