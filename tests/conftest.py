@@ -1,6 +1,7 @@
 """Fixtures that several test folders share."""
 
 import os
+import signal
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,9 @@ from tests.worker_process import Pipeline
 
 settings.register_profile("untimed", deadline=None)  # how long an example takes is the benchmark's matter
 settings.load_profile("untimed")
+
+# Ignored where a shell runs the tests in its background, and programs that the tests interrupt would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
