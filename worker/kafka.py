@@ -54,6 +54,8 @@ class KafkaSilentError(KafkaProblemError):
 
 _DENIALS = (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED)
 _REFUSALS = (KafkaError._AUTHENTICATION, KafkaError._SSL)  # noqa: SLF001
+_LEADER_CHANGES = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
+_ASK_AGAIN_SECONDS = 0.05
 
 
 def ssl_context(settings: Settings) -> ssl.SSLContext | None:
@@ -179,14 +181,21 @@ def offsets(admin: Any, places: Iterable[tuple[str, int]], which: Any, seconds: 
         admin: asks.
         places: topic and partition.
         which: an `OffsetSpec`.
-        seconds: how long the brokers may take.
+        seconds: how long the brokers may take; they are asked again where a partition's leader has just changed.
 
     Raises:
         KafkaException: they do not tell.
     """
     asked = {TopicPartition(*place): which for place in places}
-    answers = admin.list_offsets(asked, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=seconds)
-    return {(each.topic, each.partition): answer.result().offset for each, answer in answers.items()}
+    deadline = time.monotonic() + seconds
+    while True:
+        answers = admin.list_offsets(asked, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=seconds)
+        try:
+            return {(each.topic, each.partition): answer.result().offset for each, answer in answers.items()}
+        except KafkaException as error:
+            if error.args[0].code() not in _LEADER_CHANGES or time.monotonic() > deadline:
+                raise
+            time.sleep(_ASK_AGAIN_SECONDS)
 
 
 def committed_offsets(
