@@ -14,18 +14,21 @@ from typing import Annotated, Any, Final, NamedTuple
 from uuid import uuid4
 
 import msgspec
-from pydantic import AwareDatetime, ConfigDict, Field, StringConstraints, TypeAdapter
+from pydantic import AwareDatetime, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 from pydantic_core import to_json
 
 from rules import Claim, ClaimError, Disposition
-from rules.engine.claim import published_schema, read_json
+from rules.engine.claim import json_path, published_schema, read_json
 from worker.codec import MONITOR, OVERRIDE, UNREADABLE, Headers, envelope, event_headers, is_carried_on, parts_of
+from worker.wire import DecisionContent
 
 MOST_BYTES: Final = 16_384
 """What an override adds to the flagged record at most."""
 _SCHEMA: Final = "docs/overrides.md"
 _CLAIM_ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
+_MOST_FAULTS: Final = 1_000
+"""To look at many more takes long."""
 _AS_PUBLISHED: Final = "the value of a record of the flagged topic, byte for byte"
 
 
@@ -172,6 +175,11 @@ def _reader() -> TypeAdapter[_Content]:
     return TypeAdapter(_Content)
 
 
+@cache
+def _decision_reader() -> TypeAdapter[DecisionContent]:
+    return TypeAdapter(DecisionContent)
+
+
 def override_schema() -> dict[str, Any]:
     """The JSON Schema of an override event."""
     return published_schema(TypeAdapter(_Whole))
@@ -214,4 +222,11 @@ def _read_flagged(raw: bytes) -> Flagged:
     if content.get("mode") == MONITOR:
         expected = "a claim that was held back: in monitor mode it has gone on already"
         raise ClaimError("flagged.decision.mode", MONITOR, expected, claim_id)
+    # It is published again: whoever reads the cleared topic relies on its shape.
+    try:
+        _decision_reader().validate_json(decision, strict=True)
+    except ValidationError as error:
+        few = error.error_count() <= _MOST_FAULTS
+        path = json_path(error.errors(include_url=False, include_input=False)[0]["loc"]) if few else "$"
+        raise ClaimError(_below("flagged.decision", path), "not as published", _AS_PUBLISHED, claim_id) from None
     return Flagged(claim, content)

@@ -2,7 +2,7 @@
 
 Claim events, answers of payers, releases and X12 text, with keys and headers as odd as they come. Of each message it is
 known beforehand whether it is answered: a claim event and a release once, an answer only where it can't be read, X12
-text with as many claim events and dead letters as it holds.
+text with as many claim events and dead letters as it holds. Each decision is as the contract has it.
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ from typing import Any, NamedTuple
 
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
+from pydantic import TypeAdapter, ValidationError
 
 from rules import RuleSet
+from rules.engine.claim import json_path
 from tests.fuzz.mutations import Mutator
 from tests.kafka_broker import Cluster, KafkaBroker
 from tests.worker_process import MEMBERS, OUTPUTS, Pipeline, Worker, eventually
@@ -29,6 +31,7 @@ from worker.history import Memory
 from worker.kafka import enqueue
 from worker.pipeline import DEFAULT_LIMITS, take_status
 from worker.splitter import Sizes, split
+from worker.wire import DecidedClaim
 from worker.x12 import Event
 
 ROUND = 50_000
@@ -38,6 +41,7 @@ _PARTITIONS = 4
 _SIZES = Sizes(x12=10_485_760, claim=DEFAULT_LIMITS.claim)
 _SLOW = ("Thread keepalive is not responding", "Heartbeat session expired")
 """What Faust and aiokafka say of a machine that has other work to do: no fault while every message is answered."""
+_DECIDED = TypeAdapter(DecidedClaim)
 _SECONDS_AN_INPUT = 0.02
 """So long a round may take, for each input, before it counts as a hang."""
 
@@ -195,12 +199,7 @@ def _account(pipeline: Pipeline, sent: dict[str, Sent]) -> tuple[Counter[str], l
             if b"the reader failed" in reason:
                 faults.append(f"{event_id}: {reason.decode()}")
             if name != "deadletter":
-                decision = json.loads(record.value())["decision"]
-                faults += [
-                    f"{event_id}: {finding['message']}"
-                    for finding in decision["findings"]
-                    if finding["rule_id"] == "rule-error"
-                ]
+                faults += [f"{event_id}: {wrong}" for wrong in _wrong(record.value())]
     expected_events = sum(each.events for each in sent.values())
     if len(split_off) != expected_events:
         faults.append(f"{len(split_off)} claim events of X12 instead of {expected_events}")
@@ -208,6 +207,15 @@ def _account(pipeline: Pipeline, sent: dict[str, Sent]) -> tuple[Counter[str], l
         f"{event}: {found[event]} outputs instead of {wanted[event]}" for event in (found - wanted) | (wanted - found)
     ]
     return counts, faults
+
+
+def _wrong(value: bytes) -> list[str]:
+    """What should not stand on the cleared or flagged topic, whatever was sent."""
+    try:
+        decision = _DECIDED.validate_json(value, strict=True)["decision"]
+    except ValidationError as error:
+        return [f"not as the contract has it: {json_path(error.errors()[0]['loc'])}"]
+    return [each["message"] for each in decision["findings"] if each["rule_id"] == "rule-error"]
 
 
 def _delete(pipeline: Pipeline) -> None:

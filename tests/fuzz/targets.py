@@ -16,6 +16,8 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime
 from typing import Any, Final, NamedTuple
 
+from pydantic import TypeAdapter
+
 from rules import NO_HISTORY, Claim, ClaimError, RuleSet
 from tests.worker_process import MEMBERS
 from worker.agents import Scrubber
@@ -28,6 +30,7 @@ from worker.overrides import Override, override_event
 from worker.pipeline import Outcome, handle, input_digest, take_override, take_status
 from worker.settings import Settings
 from worker.splitter import Letter, Sizes, split
+from worker.wire import DecisionContent
 from worker.x12 import Event, X12Error, read_events, read_statuses, read_with_ends
 from worker.x12.export_837 import export
 from worker.x12.response_277ca import acknowledgements
@@ -44,6 +47,8 @@ _TELLING: Final = 9
 """Shorter texts than this may stand in a message by chance."""
 _TOO_LARGE: Final = "findings; expected at most"
 _ENVELOPE: Final = (b"ISA", b"GS", b"ST", b"SE", b"GE", b"IEA")
+
+_DECISION: Final = TypeAdapter(DecisionContent)
 
 RULESET: Final = RuleSet.load()
 
@@ -135,7 +140,7 @@ def override(raw: bytes) -> None:
     assert outcome.value is not None
     flagged, decision = parts_of(outcome.value)
     assert flagged in raw
-    assert json.loads(decision)["disposition"] == "cleared"
+    assert _DECISION.validate_json(decision, strict=True)["disposition"] == "cleared"
     if outcome.key is not None:  # else nobody remembers it
         assert take_override(raw, "claims.overrides-0-1", memory).error is not None, "released twice"
 
@@ -270,7 +275,7 @@ def _check(outcome: Outcome, raw: bytes, value: bytes) -> None:
     assert outcome.value is not None
     own, decision = parts_of(outcome.value)
     assert own == raw
-    content = json.loads(decision)
+    content = _DECISION.validate_json(decision, strict=True)
     failed = [finding["message"] for finding in content["findings"] if finding["category"] == "RULE_ERROR"]
     assert not failed, failed
     assert all(finding["segment"] is None or finding["segment"] > 0 for finding in content["findings"])

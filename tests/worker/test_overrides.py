@@ -405,7 +405,10 @@ def _changed(claim: bytes, **changes: Any) -> bytes:
 @pytest.mark.parametrize(
     ("raw", "said"),
     [
-        (_changed(_claim(), input_digest="sha256:0"), "flagged.decision.input_digest: not that of the claim; expected"),
+        (
+            _changed(_claim(), input_digest=f"sha256:{'0' * 64}"),
+            "flagged.decision.input_digest: not that of the claim;",
+        ),
         (_changed(_claim(), claim_id="C2"), "flagged.decision.claim_id: not that of the claim; expected"),
         (_changed(_claim(diagnoses=1)), "flagged.claim.diagnoses: not an array; expected an array"),
         (_changed(b"7"), "flagged.claim: not an object; expected an object"),
@@ -414,6 +417,27 @@ def _changed(claim: bytes, **changes: Any) -> bytes:
 def test_a_claim_that_is_not_the_decided_one_is_not_released(raw: bytes, said: str) -> None:
     """Claim and decision belong together."""
     assert _refusal(take_override(raw, EVENT_ID, _memory())).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"findings": None}, "flagged.decision.findings: not as published; expected the value of a record"),
+        ({"findings": [{}]}, "flagged.decision.findings[0].rule_id: not as published"),
+        ({"payer": 7}, "flagged.decision.payer: not as published"),
+        ({"rule_set": {"version": "1", "digest": "MARKED"}}, "flagged.decision.rule_set.digest: not as published"),
+        ({"mode": ""}, "flagged.decision.mode: not as published"),
+        ({"silenced": [None] * 100_000}, "flagged.decision: not as published"),
+    ],
+)
+def test_a_decision_that_no_reader_could_take_in_is_not_published_again(changes: dict[str, Any], said: str) -> None:
+    """It must be as the contract has it; what is not known there travels on."""
+    refusal = _refusal(take_override(_changed(_claim(), **changes), EVENT_ID, _memory()))
+    assert refusal.startswith(said)
+    assert "MARKED" not in refusal
+
+    released = take_override(_changed(_claim(), seen_by="erin.example"), EVENT_ID, _memory())
+    assert json.loads(released.value or b"")["decision"]["seen_by"] == "erin.example"
 
 
 def test_an_event_without_a_value_and_one_that_is_too_large_are_dead_letters() -> None:
