@@ -49,7 +49,7 @@ def test_broker_dies_with_the_process_that_started_it(tmp_path: Path) -> None:
     code = "import sys, time; from pathlib import Path; from tests.kafka_broker import KafkaBroker; "
     code += "b = KafkaBroker(Path(sys.argv[1])); b.start(); print(b.bootstrap_servers, flush=True); time.sleep(600)"
     command = [sys.executable, "-c", code, str(tmp_path)]
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[1]
     with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) as run:
         assert run.stdout
         broker = Cluster(run.stdout.readline().strip())

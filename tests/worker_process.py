@@ -31,7 +31,7 @@ BETWEEN = ("repartition", "status", "overrides", "history")
 SECRET = "only for tests"
 MEMBERS = Members(SECRET, RuleSet.load().recognised)
 
-_KILLS = 10
+_KILLS = 6
 
 
 def claim_event(number: int, *, flagged: bool = False, member: int | None = None) -> bytes:

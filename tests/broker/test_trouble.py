@@ -77,7 +77,7 @@ def test_a_worker_whose_brokers_are_gone_stops_in_time(topic_prefix: str, tmp_pa
     try:
         broker.start()
         pipeline.create_topics()
-        pipeline.send([(None, claim_event(number)) for number in range(6_000)])
+        pipeline.send([(None, claim_event(number)) for number in range(4_000)])
         with pipeline.worker() as worker:
             eventually(lambda: pipeline.count() > 0)
             broker.kill()
@@ -95,7 +95,7 @@ def test_a_worker_whose_brokers_are_gone_stops_in_time(topic_prefix: str, tmp_pa
 
     assert code in {0, 3}  # 0 if it happened to be between two batches
     assert sorted(json.loads(each.value())["decision"]["claim_id"] for each in outputs) == sorted(
-        f"C{number}" for number in range(6_000)
+        f"C{number}" for number in range(4_000)
     )
 
 
