@@ -14,7 +14,7 @@ FUZZ_SECONDS ?= 60
 FUZZ_SEED ?= 63685
 FUZZ_TARGETS ?= claim status override flagged x12 answers file record
 
-.PHONY: demo test test-broker test-rest check format bench bench-latency bench-scale bench-memory bench-history bench-console bench-replay chaos fuzz docs schema samples golden lock compose clean help
+.PHONY: demo test test-broker test-rules test-rest check format bench bench-latency bench-scale bench-memory bench-history bench-console bench-replay chaos fuzz docs schema samples golden lock compose clean help
 
 help:  ## What there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
@@ -22,16 +22,22 @@ help:  ## What there is to make
 demo: $(READY)  ## Watch two dozen invented claims being decided (no Kafka, Java or Docker needed)
 	@$(BIN)/claimscrub demo
 
-# Two halves at a time, each with a broker of its own: tests on a broker wait more than they compute.
+# What shows that the rules are covered; no other test is slowed down by being watched.
+RULES_TESTS := tests/rules tests/test_docs.py tests/worker/test_hindsight.py tests/worker/test_rules_cli.py
+
+# Two at a time, each with a broker of its own: tests on a broker wait more than they compute.
 test: check  ## Everything: style, types, and all tests, on a real Kafka broker (Java 17+, Maven) and in a real Chromium
-	@$(MAKE) --no-print-directory -j2 test-broker test-rest
+	@$(MAKE) --no-print-directory -j2 test-broker test-rest test-rules
 
 test-broker: $(READY)  ## What a worker does on a real broker
 	$(BIN)/python -m pytest tests/broker
 
-test-rest: $(READY)  ## All other tests, on a broker of their own, and whether they cover the rules
-	$(BIN)/coverage run -m pytest --ignore=tests/broker
+test-rules: $(READY)  ## The rules, and whether they are covered
+	$(BIN)/coverage run -m pytest $(RULES_TESTS)
 	$(BIN)/coverage report
+
+test-rest: $(READY)  ## All other tests, on a broker of their own
+	$(BIN)/python -m pytest $(addprefix --ignore=,tests/broker $(RULES_TESTS))
 
 check: $(READY)  ## Style, types, licences, and known vulnerabilities (CLAIMSCRUB_AUDIT=required fails where none can be looked up)
 	$(BIN)/ruff check

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -30,8 +29,6 @@ OUTPUTS = ("cleared", "flagged", "deadletter")
 BETWEEN = ("repartition", "status", "overrides", "history")
 SECRET = "only for tests"
 MEMBERS = Members(SECRET, RuleSet.load().recognised)
-
-_KILLS = 6
 
 
 def claim_event(number: int, *, flagged: bool = False, member: int | None = None) -> bytes:
@@ -264,19 +261,3 @@ class Worker:
             self.terminate()
         if error is not None:
             print(self.log[-4000:], file=sys.stderr)
-
-
-def decided_between_kills(pipeline: Pipeline) -> Counter[str]:
-    """How often each of a thousand events before each kill was answered, by workers killed at random moments."""
-    moments = random.Random(63685)
-    pipeline.extra["CLAIMSCRUB_BATCH_RECORDS"] = "200"
-    for round_number in range(_KILLS):
-        pipeline.send([(None, claim_event(round_number * 1_000 + number)) for number in range(1_000)])
-        worker = pipeline.worker()
-        before = pipeline.count()
-        eventually(lambda before=before: pipeline.count() > before, 40)  # type: ignore[misc]
-        time.sleep(moments.uniform(0, 0.15))
-        worker.kill()
-    with pipeline.worker():
-        eventually(lambda: len(pipeline.decided()) >= pipeline.sent, 60)
-    return pipeline.decided()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import random
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from confluent_kafka import ElectionType
 from confluent_kafka.admin import AdminClient
 
 from tests.kafka_broker import Cluster, KafkaBroker
-from tests.worker_process import Pipeline, claim_event, decided_between_kills, eventually
+from tests.worker_process import Pipeline, claim_event, eventually
 
 pytestmark = [
     pytest.mark.broker,
@@ -28,6 +30,7 @@ REPLICATED = {
     "transaction.state.log.replication.factor": "2",
 }
 """With the usual single in-sync replica as the least, either broker can go on alone."""
+_KILLS = 6
 
 
 @pytest.fixture
@@ -43,7 +46,7 @@ def brokers(tmp_path: Path) -> Iterator[tuple[KafkaBroker, KafkaBroker]]:
 def test_every_event_is_decided_once_while_leaders_move(
     brokers: tuple[KafkaBroker, KafkaBroker], tmp_path: Path
 ) -> None:
-    """A broker that dies takes leaders and coordinators with it, twice; each event still gets one decision."""
+    """A broker that dies takes leaders and coordinators with it and gets them back; each event gets one decision."""
     first, second = brokers
     cluster = Cluster(f"{first.bootstrap_servers},{second.bootstrap_servers}")
     pipeline = Pipeline(cluster, "moved-", tmp_path)
@@ -63,13 +66,12 @@ def test_every_event_is_decided_once_while_leaders_move(
 
     with pipeline.worker() as worker:
         worker.wait_until_ready()
-        for _ in range(2):
-            claims_come_in_until({1, 2}, in_sync=2)
-            second.kill()
-            claims_come_in_until({1}, in_sync=1)
-            second.start()
-            claims_come_in_until({1}, in_sync=2)
-            admin.elect_leaders(ElectionType.PREFERRED).result()
+        claims_come_in_until({1, 2}, in_sync=2)
+        second.kill()
+        claims_come_in_until({1}, in_sync=1)
+        second.start()
+        claims_come_in_until({1}, in_sync=2)
+        admin.elect_leaders(ElectionType.PREFERRED).result()
         claims_come_in_until({1, 2}, in_sync=2)
         eventually(lambda: len(pipeline.decided()) >= pipeline.sent, 60)
         assert worker.terminate() == 0
@@ -84,10 +86,26 @@ def test_nothing_is_missing_or_comes_twice_on_brokers_with_the_older_transaction
     with KafkaBroker(tmp_path / "broker", features={"transaction.version": 1}) as broker:
         pipeline = Pipeline(broker, "older-", tmp_path)
         pipeline.create_topics()
-        answered = decided_between_kills(pipeline)
+        answered = _decided_between_kills(pipeline)
 
     assert len(answered) == pipeline.sent
     assert set(answered.values()) == {1}
+
+
+def _decided_between_kills(pipeline: Pipeline) -> Counter[str]:
+    """How often each of a thousand events before each kill was answered, by workers killed at random moments."""
+    moments = random.Random(63685)
+    pipeline.extra["CLAIMSCRUB_BATCH_RECORDS"] = "200"
+    for round_number in range(_KILLS):
+        pipeline.send([(None, claim_event(round_number * 1_000 + number)) for number in range(1_000)])
+        worker = pipeline.worker()
+        before = pipeline.count()
+        eventually(lambda before=before: pipeline.count() > before, 40)  # type: ignore[misc]
+        time.sleep(moments.uniform(0, 0.15))
+        worker.kill()
+    with pipeline.worker():
+        eventually(lambda: len(pipeline.decided()) >= pipeline.sent, 60)
+    return pipeline.decided()
 
 
 def _placement(admin: AdminClient, topic: str) -> tuple[set[int], int]:

@@ -123,7 +123,7 @@ def test_each_claim_is_submitted_once_over_kill_9(pipeline: Pipeline, folder: Pa
         resumed += "going on after" in watch.log
         assert kills < 60, watch.log
     with _Watch(pipeline, folder) as watch:
-        time.sleep(2)
+        eventually(lambda: "watching" in watch.log)
         assert watch.stop() == 0
 
     assert kills >= 5

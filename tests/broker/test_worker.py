@@ -18,7 +18,6 @@ from tests.worker_process import (
     Pipeline,
     claim_event,
     claim_events_of,
-    decided_between_kills,
     eventually,
     member_key,
 )
@@ -130,7 +129,7 @@ def test_restart_in_the_middle_replays_nothing(pipeline: Pipeline) -> None:
     """A worker that is told to stop finishes what it began and ends soon; the next one goes on where it left off."""
     moments = random.Random(63685)
     pipeline.extra["CLAIMSCRUB_BATCH_RECORDS"] = "20"  # many small batches: a stop always comes in the middle
-    for round_number in range(5):
+    for round_number in range(4):
         pipeline.send([(None, claim_event(round_number * 1_500 + number)) for number in range(1_500)])
         before = pipeline.count()
         with pipeline.worker() as worker:
@@ -144,19 +143,8 @@ def test_restart_in_the_middle_replays_nothing(pipeline: Pipeline) -> None:
         time.sleep(2)
     answered = pipeline.decided()
 
-    assert len(answered) == 7_500
+    assert len(answered) == 6_000
     assert set(answered.values()) == {1}
-
-
-@pytest.mark.parametrize("delivery", ["exactly_once", "at_least_once"])
-def test_nothing_is_missing_after_kill_9(pipeline: Pipeline, delivery: str) -> None:
-    """Killed at random moments again and again, the worker loses nothing; in transactions nothing comes twice."""
-    pipeline.extra["CLAIMSCRUB_DELIVERY"] = delivery
-    answered = decided_between_kills(pipeline)
-
-    assert len(answered) == pipeline.sent
-    if delivery == "exactly_once":
-        assert set(answered.values()) == {1}
 
 
 def test_workers_that_join_and_leave_lose_nothing(pipeline: Pipeline) -> None:
@@ -164,7 +152,7 @@ def test_workers_that_join_and_leave_lose_nothing(pipeline: Pipeline) -> None:
     pipeline.extra["CLAIMSCRUB_BATCH_RECORDS"] = "100"
     with pipeline.worker() as first:
         first.wait_until_ready()
-        for round_number in range(3):
+        for round_number in range(2):
             with pipeline.worker() as second:
                 for part in range(10):
                     start = (round_number * 10 + part) * 300
@@ -175,7 +163,7 @@ def test_workers_that_join_and_leave_lose_nothing(pipeline: Pipeline) -> None:
         time.sleep(2)
     answered = pipeline.decided()
 
-    assert len(answered) == 9_000
+    assert len(answered) == 6_000
     assert set(answered.values()) == {1}
 
 

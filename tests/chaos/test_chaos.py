@@ -20,7 +20,7 @@ UNDISTURBED = {answer.event_id: answer.digest for answer in ANSWERS}
 
 
 @pytest.mark.broker
-@pytest.mark.parametrize(("delivery", "seconds"), [("exactly_once", 30), ("at_least_once", 20)])
+@pytest.mark.parametrize(("delivery", "seconds"), [("exactly_once", 30), ("at_least_once", 12)])
 def test_nothing_is_lost_or_decided_differently_whatever_dies(tmp_path: Path, delivery: str, seconds: float) -> None:
     """While everything goes wrong each claim gets the decision it would get in peace, and with transactions just once.
 

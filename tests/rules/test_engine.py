@@ -470,11 +470,13 @@ def test_what_is_not_confirmed_only_warns(only: Any, confidence: Confidence) -> 
 
 
 def test_a_preview_rule_never_flags(only: Any) -> None:
-    """A rule in preview shows what it would say, as information."""
-    decision = only(lambda claim, policy: Flag("found", severity=Severity.ERROR), status="preview").evaluate(a_claim())
+    """A rule in preview shows what it would say, as information; as active it says it."""
+    ruleset = only(lambda claim, policy: Flag("found", severity=Severity.ERROR), status="preview")
+    decision = ruleset.evaluate(a_claim())
 
     assert decision.disposition is Disposition.CLEARED
     assert decision.findings[0].severity is Severity.INFO
+    assert ruleset.as_active().evaluate(a_claim()).disposition is Disposition.FLAGGED
 
 
 def test_a_retired_rule_does_not_run(only: Any) -> None:
@@ -773,6 +775,17 @@ def test_a_policy_answers_by_date() -> None:
                 "values": {date(2026, 1, 1): _value(1), date(2025, 1, 1): _value(2)},
             },
             "dates must rise",
+        ),
+        *(
+            (
+                {
+                    "title": "t",
+                    "verified_on": date(2026, 1, 1),
+                    "values": {date(2026, 1, 1): {"table": name, "key": ["a"], "citation": "c"}},
+                },
+                "the name of a CSV file in the same folder",
+            )
+            for name in ("../a.csv", ".a.csv", "a.txt")
         ),
     ],
 )
