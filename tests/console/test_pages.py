@@ -268,7 +268,9 @@ def test_a_monitored_claim_is_not_to_be_released(console: Console, opened: Opene
     panel = page.get_by_role("region", name="Monitor mode")
     expect(panel).to_contain_text("1 claim, $9,500.00, would have been flagged in 1h, and went on.", timeout=20_000)
     panel.get_by_role("link", name="Show them").click()
+    expect(page.get_by_role("heading", name="Flagged claims")).to_be_visible(timeout=20_000)  # C30 is on both pages
     page.get_by_role("link", name="C30", exact=True).click()
+    expect(page.get_by_role("heading", name="Claim C30")).to_be_visible(timeout=20_000)
     expect(page.locator(".head .mark")).to_have_text("monitored")
     expect(page.get_by_text("It can't be released.")).to_be_visible()
     expect(page.get_by_role("button", name="Release")).to_have_count(0)
