@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, BrowserContext, Page, Route, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 VARIABLE = "CLAIMSCRUB_TEST_CHROMIUM"
@@ -34,6 +34,8 @@ _QUIET = (
 )
 
 Scheme = Literal["light", "dark"]
+
+expect.set_options(timeout=20_000)  # instead of five seconds: a machine may have other work to do
 
 
 class NoBrowserError(RuntimeError):
