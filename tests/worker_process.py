@@ -261,3 +261,12 @@ class Worker:
             self.terminate()
         if error is not None:
             print(self.log[-4000:], file=sys.stderr)
+
+
+def kill_at_work(pipeline: Pipeline, seconds: float) -> None:
+    """Start a worker, and kill it so many seconds after its first output."""
+    worker = pipeline.worker()
+    before = pipeline.count()
+    eventually(lambda: pipeline.count() > before, 40)
+    time.sleep(seconds)
+    worker.kill()

@@ -14,7 +14,7 @@ from confluent_kafka import ElectionType
 from confluent_kafka.admin import AdminClient
 
 from tests.kafka_broker import Cluster, KafkaBroker
-from tests.worker_process import Pipeline, claim_event, eventually
+from tests.worker_process import Pipeline, claim_event, eventually, kill_at_work
 
 pytestmark = [
     pytest.mark.broker,
@@ -98,11 +98,7 @@ def _decided_between_kills(pipeline: Pipeline) -> Counter[str]:
     pipeline.extra["CLAIMSCRUB_BATCH_RECORDS"] = "200"
     for round_number in range(_KILLS):
         pipeline.send([(None, claim_event(round_number * 1_000 + number)) for number in range(1_000)])
-        worker = pipeline.worker()
-        before = pipeline.count()
-        eventually(lambda before=before: pipeline.count() > before, 40)  # type: ignore[misc]
-        time.sleep(moments.uniform(0, 0.15))
-        worker.kill()
+        kill_at_work(pipeline, moments.uniform(0, 0.15))
     with pipeline.worker():
         eventually(lambda: len(pipeline.decided()) >= pipeline.sent, 60)
     return pipeline.decided()

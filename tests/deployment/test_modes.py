@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import time
 from collections import Counter
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -16,7 +15,7 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 from rules.engine.examples import a_line, claim_content
 from tests.kafka_broker import free_ports
 from tests.scraping import missing, scraped, total
-from tests.worker_process import Pipeline, claim_event, claim_events_of, eventually, member_key, of_member
+from tests.worker_process import Pipeline, claim_event, claim_events_of, eventually, kill_at_work, member_key, of_member
 from tests.x12.writer_837 import write_837
 from worker.codec import published
 from worker.overrides import Override, override_headers
@@ -231,11 +230,7 @@ def test_kill_9_leaves_a_claim_and_its_copy_or_neither(pipeline: Pipeline, deliv
                 for number in numbers[part * 200 : part * 200 + 200]
             ]
         )
-        worker = pipeline.worker()
-        before = pipeline.count()
-        eventually(lambda before=before: pipeline.count() > before, 40)  # type: ignore[misc]
-        time.sleep(moments.uniform(0, 0.05))
-        worker.kill()
+        kill_at_work(pipeline, moments.uniform(0, 0.05))
     with pipeline.worker():
         eventually(lambda: len(_by_claim(pipeline.kafka.read_all(pipeline.topics["cleared"]))) == len(numbers), 60)
         eventually(lambda: len(_by_claim(pipeline.kafka.read_all(pipeline.topics["flagged"]))) == len(numbers) / 2, 60)
