@@ -162,7 +162,7 @@ def test_a_flagged_claim_appears_within_two_seconds(console: Console, opened: Op
     page = opened("/flagged").page
     expect(page.get_by_role("link", name="C1", exact=True)).to_be_visible()
     console.pipeline.send([(None, a_claim(10))])
-    expect(page.get_by_role("link", name="C10", exact=True)).to_be_visible(timeout=20_000)
+    expect(page.get_by_role("link", name="C10", exact=True)).to_be_visible()
     seen = time.time()
     records = console.pipeline.outputs()["flagged"]
     (published,) = [each.timestamp()[1] for each in records if dict(each.headers())["ce_subject"] == b"C10"]
@@ -175,7 +175,7 @@ def test_a_paused_table_stands_still(console: Console, opened: Opener) -> None:
     page.get_by_role("button", name="Pause").click()
     console.pipeline.send([(None, a_claim(11))])
     resume = page.get_by_role("button", name="Resume · 1 new")
-    expect(resume).to_be_visible(timeout=20_000)
+    expect(resume).to_be_visible()
     expect(page.get_by_role("link", name="C11", exact=True)).to_have_count(0)
     resume.click()
     expect(page.get_by_role("link", name="C11", exact=True)).to_be_visible()
@@ -234,7 +234,7 @@ def test_a_claim_is_released(console: Console, opened: Opener) -> None:
     """With a name, a reason and the id typed once more it reaches the cleared topic, and stands in the trail."""
     page = opened("/flagged").page
     console.pipeline.send([(None, a_claim(20))])
-    expect(page.get_by_role("link", name="C20", exact=True)).to_be_visible(timeout=20_000)
+    expect(page.get_by_role("link", name="C20", exact=True)).to_be_visible()
     open_claim(page, "C20")
     page.get_by_role("button", name="Release").click()
     dialog = page.get_by_role("dialog")
@@ -248,7 +248,7 @@ def test_a_claim_is_released(console: Console, opened: Opener) -> None:
     expect(dialog.get_by_role("alert")).to_contain_text("reason: it holds a person's name")
     dialog.get_by_label("Reason").fill(REASON)
     send.click()
-    expect(page.locator(".head .mark")).to_have_text("released", timeout=20_000)
+    expect(page.locator(".head .mark")).to_have_text("released")
     expect(page.get_by_role("button", name="Release")).to_have_count(0)
     (cleared,) = [
         json.loads(each.value())["decision"]
@@ -273,7 +273,7 @@ def test_a_monitored_claim_is_not_to_be_released(console: Console, opened: Opene
     assert producer.flush(30) == 0
     page = opened("/").page
     panel = page.get_by_role("region", name="Monitor mode")
-    expect(panel).to_contain_text("1 claim, $9,500.00, would have been flagged in 1h, and went on.", timeout=20_000)
+    expect(panel).to_contain_text("1 claim, $9,500.00, would have been flagged in 1h, and went on.")
     panel.get_by_role("link", name="Show them").click()
     expect(page.get_by_role("heading", name="Flagged claims")).to_be_visible()  # C30 is on both pages
     follow(page.get_by_role("link", name="C30", exact=True), page.get_by_role("heading", name="Claim C30"))
@@ -309,7 +309,7 @@ def test_a_dead_letter_is_repaired(console: Console, opened: Opener) -> None:
     page.get_by_label("Value of lines[0].units").fill("1")
     page.get_by_label("Your name").fill("kim")
     page.get_by_role("button", name="Send again").click()
-    expect(page.locator(".head .mark")).to_have_text("sent again: cleared", timeout=20_000)
+    expect(page.locator(".head .mark")).to_have_text("sent again: cleared")
     headers = [dict(each.headers()) for each in console.pipeline.outputs()["cleared"]]
     assert [each["claimscrub_resubmitted_by"] for each in headers if each["ce_subject"] == b"C5"] == [b"kim"]
 

@@ -38,7 +38,6 @@ from worker.overrides import Override, override_event, override_headers
 pytestmark = pytest.mark.broker
 
 PAGES = ("/", "/flagged", "/causes", "/rules", "/rules/UNT001", "/what-if", "/dead-letters", "/overrides")
-_PATIENCE_MS = 20_000
 
 
 class Channel(NamedTuple):
@@ -347,21 +346,21 @@ class _Run:
             page.wait_for_url("**/")
             paths = [*PAGES, "/no-such-page", f"/flagged?text={self.corpus.marks.mark()[:3]}"]
             page.goto("/flagged")
-            expect(page.locator(".ledger tbody tr").first).to_be_visible(timeout=_PATIENCE_MS)
+            expect(page.locator(".ledger tbody tr").first).to_be_visible()
             rows = page.locator("a.whole").evaluate_all("all => all.map(each => each.getAttribute('href'))")
             page.goto("/flagged?text=SENDERID")
-            expect(page.locator(".ledger tbody tr").first).to_be_visible(timeout=_PATIENCE_MS)
+            expect(page.locator(".ledger tbody tr").first).to_be_visible()
             rows[:2] = page.locator("a.whole").evaluate_all("all => all.map(each => each.getAttribute('href'))")[:1]
             page.goto("/dead-letters")
-            expect(page.locator(".ledger tbody tr").first).to_be_visible(timeout=_PATIENCE_MS)
+            expect(page.locator(".ledger tbody tr").first).to_be_visible()
             letters = page.locator("a.whole").evaluate_all("all => all.map(each => each.getAttribute('href'))")
             for path in (*paths, *rows[:2], *letters[::40]):
                 page.goto(path)
-                expect(page.locator("#content")).to_be_visible(timeout=_PATIENCE_MS)
+                expect(page.locator("#content")).to_be_visible()
                 if path == rows[0]:  # of a claim that came as an 837
                     for name in ("Decision as JSON", "277CA"):
                         page.get_by_role("button", name=name).click()
-                        expect(page.locator("pre code")).to_be_visible(timeout=_PATIENCE_MS)
+                        expect(page.locator("pre code")).to_be_visible()
                         ran.add("console pages in a browser", page.content())
                         page.keyboard.press("Escape")
                         expect(page.locator("pre code")).to_have_count(0)
@@ -369,7 +368,7 @@ class _Run:
                 cookie = "; ".join(f"{each['name']}={each['value']}" for each in page.context.cookies())
                 ran.add("console pages over HTTP", console.get(path, Cookie=cookie)[1])
             page.goto("/flagged?text=SENDERID")
-            expect(page.locator(".ledger tbody tr").first).to_be_visible(timeout=_PATIENCE_MS)
+            expect(page.locator(".ledger tbody tr").first).to_be_visible()
             page.locator("a.whole").first.click()
             page.get_by_role("link", name="What if").last.click()
             expect(page.locator(".cm-content")).to_contain_text("(hidden 1)")
