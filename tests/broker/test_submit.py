@@ -154,11 +154,11 @@ def test_only_complete_files_are_taken(pipeline: Pipeline, folder: Path) -> None
     (folder / ".hidden.837").write_text(content)
     (folder / "unfinished.part").write_text(content)
     (folder / "unfinished.TMP").write_text(content)
-    with _Watch(pipeline, folder, settle=1) as watch:
+    with _Watch(pipeline, folder, settle=2) as watch:
         eventually(lambda: "watching" in watch.log)
         with (folder / "slow.837").open("w") as slow:
-            for start in range(0, len(content), len(content) // 10 + 1):
-                slow.write(content[start : start + len(content) // 10 + 1])
+            for start in range(0, len(content), len(content) // 20 + 1):
+                slow.write(content[start : start + len(content) // 20 + 1])
                 slow.flush()
                 time.sleep(0.2)
                 assert sum(pipeline.kafka.end_offsets(pipeline.topics["submitted"]).values()) == 0
