@@ -86,14 +86,15 @@ def _submitted(pipeline: Pipeline) -> Counter[str]:
     return Counter(json.loads(record.value() or b"")["claim_id"] for record in records)
 
 
-def _wait_for_a_commit(pipeline: Pipeline, seconds: float = 20) -> None:
+def _committed(pipeline: Pipeline) -> int:
+    """How far the submitted topic goes for readers of what is committed, over all partitions."""
+    return sum(pipeline.kafka.end_offsets(pipeline.topics["submitted"], "read_committed").values())
+
+
+def _wait_for_a_commit(pipeline: Pipeline, seconds: float) -> None:
     """Wait until one more transaction is committed, or for so long."""
-
-    def committed() -> int:
-        return sum(pipeline.kafka.end_offsets(pipeline.topics["submitted"], "read_committed").values())
-
-    before, deadline = committed(), time.monotonic() + seconds
-    while committed() <= before and time.monotonic() < deadline:
+    before, deadline = _committed(pipeline), time.monotonic() + seconds
+    while _committed(pipeline) <= before and time.monotonic() < deadline:
         time.sleep(0.01)
 
 
@@ -102,7 +103,7 @@ def test_a_file_goes_on_after_what_was_submitted(pipeline: Pipeline, folder: Pat
     claims = 25_000  # five transactions or more
     (folder / "large.ndjson").write_bytes(b"\n".join(claim_event(number) for number in range(claims)))
     with _Watch(pipeline, folder, settle=0) as watch:
-        _wait_for_a_commit(pipeline)
+        eventually(lambda: _committed(pipeline))
         watch.kill()
     with _Watch(pipeline, folder) as watch:
         eventually(lambda: _names(folder / "done") == ["large.ndjson"], 60)

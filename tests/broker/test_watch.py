@@ -36,7 +36,7 @@ class _Watch:
 
     def stop(self, number: signal.Signals) -> int:
         self.process.send_signal(number)
-        return self.process.wait(20)
+        return self.process.wait(10)
 
     @staticmethod
     def _read(pipe: Any, lines: list[str]) -> None:

@@ -135,7 +135,7 @@ def test_restart_in_the_middle_replays_nothing(pipeline: Pipeline) -> None:
         with pipeline.worker() as worker:
             eventually(lambda before=before: pipeline.count() > before)  # type: ignore[misc]
             time.sleep(moments.uniform(0, 0.2))
-            assert worker.terminate() == 0
+            assert worker.terminate(10) == 0
     with pipeline.worker():
         pipeline.wait_for_all()
         time.sleep(2)

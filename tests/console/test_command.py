@@ -109,4 +109,4 @@ def test_without_brokers_the_pages_are_up_and_say_so(alone: tuple[subprocess.Pop
         with urlopen(url + path) as page:
             assert "What is shown may be old" in page.read().decode()
     process.send_signal(signal.SIGTERM)
-    assert process.wait(20) == 0
+    assert process.wait(8) == 0

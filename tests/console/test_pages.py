@@ -161,16 +161,12 @@ def test_a_flagged_claim_appears_within_two_seconds(console: Console, opened: Op
     """From when it is on the topic until it is seen."""
     page = opened("/flagged").page
     expect(page.get_by_role("link", name="C1", exact=True)).to_be_visible()
-    delays = []
-    for number in range(40, 43):  # a machine with other work may hold one up
-        console.pipeline.send([(None, a_claim(number))])
-        expect(page.get_by_role("link", name=f"C{number}", exact=True)).to_be_visible()
-        seen = time.time()
-        records = console.pipeline.outputs()["flagged"]
-        subject = f"C{number}".encode()
-        (published,) = [each.timestamp()[1] for each in records if dict(each.headers())["ce_subject"] == subject]
-        delays.append(seen - published / 1000)
-    assert min(delays) < 2
+    console.pipeline.send([(None, a_claim(10))])
+    expect(page.get_by_role("link", name="C10", exact=True)).to_be_visible()
+    seen = time.time()
+    records = console.pipeline.outputs()["flagged"]
+    (published,) = [each.timestamp()[1] for each in records if dict(each.headers())["ce_subject"] == b"C10"]
+    assert seen - published / 1000 < 2
 
 
 def test_a_paused_table_stands_still(console: Console, opened: Opener) -> None:
